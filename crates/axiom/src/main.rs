@@ -1,0 +1,2 @@
+//! axiom
+fn main() {}

@@ -1,0 +1,28 @@
+//! What is asked, and what an answer is worth.
+//!
+//! A [`Task`] is a question with visible examples (in its prompt) and hidden tests (never in
+//! its prompt). It is rebuilt, bit for bit, from its [`TaskId`]. Families of tasks live in
+//! [`families`], one file each; [`composed`] is the family of composed programs.
+
+mod answer;
+mod baseline;
+pub mod composed;
+pub mod corpus;
+pub mod families;
+mod family;
+mod prompt;
+mod reward;
+mod sketch;
+mod task;
+mod wording;
+
+pub use answer::program;
+pub use baseline::{Baselines, baselines};
+pub use family::{ALL, Algorithm, NEVER, Tier, Variant, only};
+pub use prompt::prompt;
+pub use reward::Reward;
+pub use sketch::{Choice, Draw, Local, Pick, Sketch, right, twist, wrong};
+pub use task::{Source, Split, Task, TaskId, TasksError};
+
+/// The seeded generator from which tasks and programs are drawn.
+pub type Rng = rand_chacha::ChaCha8Rng;

@@ -1,0 +1,279 @@
+//! A task: a question with visible examples and hidden tests, rebuilt from its id.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use rand::{Rng as _, SeedableRng as _};
+use sha2::{Digest as _, Sha256};
+use verify::{Comparator, Limits, Submission, TestCase, Value};
+
+use crate::{
+    Algorithm, Rng, Tier,
+    composed::{self, Composition},
+    families, wording,
+};
+
+/// Hidden tests of a task.
+const HIDDEN_TESTS: usize = 12;
+/// Examples in the prompt.
+const VISIBLE_EXAMPLES: usize = 2;
+
+/// Which share of all tasks a task belongs to. Splits never share a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    /// The corpus of the embedded model.
+    Pretrain,
+    /// What runs practise on.
+    Train,
+    /// What runs are tuned on.
+    Validation,
+    /// What results are reported on.
+    Test,
+}
+
+impl Split {
+    /// The name used in task ids and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrain => "pretrain",
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+
+    /// Whether statements of this class (see `wording::class`) belong to the split.
+    pub(crate) fn owns(self, class: u8) -> bool {
+        match self {
+            Self::Test => class < 3,
+            Self::Validation => (3..5).contains(&class),
+            Self::Train | Self::Pretrain => class >= 5,
+        }
+    }
+}
+
+impl FromStr for Split {
+    type Err = TasksError;
+
+    fn from_str(s: &str) -> Result<Self, TasksError> {
+        [Self::Pretrain, Self::Train, Self::Validation, Self::Test]
+            .into_iter()
+            .find(|split| split.name() == s)
+            .ok_or_else(|| TasksError::Id(format!("unknown split `{s}`")))
+    }
+}
+
+/// The identity of a task: everything needed to build it again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    /// The family's name.
+    pub family: String,
+    /// 1 to 10.
+    pub difficulty: u8,
+    /// The share of tasks it belongs to.
+    pub split: Split,
+    /// Which task of that family, difficulty and split.
+    pub seed: u64,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.family, self.difficulty, self.split.name(), self.seed)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = TasksError;
+
+    fn from_str(s: &str) -> Result<Self, TasksError> {
+        let bad = || TasksError::Id(format!("`{s}` is not FAMILY/DIFFICULTY/SPLIT/SEED"));
+        let mut parts = s.split('/');
+        let mut next = || parts.next().ok_or_else(bad);
+        let (family, difficulty, split, seed) = (next()?, next()?, next()?, next()?);
+        let id = Self {
+            family: family.to_string(),
+            difficulty: difficulty.parse().map_err(|_| bad())?,
+            split: split.parse()?,
+            seed: seed.parse().map_err(|_| bad())?,
+        };
+        if parts.next().is_some() {
+            return Err(bad());
+        }
+        Ok(id)
+    }
+}
+
+/// What can be wrong with a request for a task.
+#[derive(Debug, thiserror::Error)]
+pub enum TasksError {
+    /// The id does not parse.
+    #[error("bad task id: {0}")]
+    Id(String),
+    /// No such family.
+    #[error("unknown family `{name}`; `axiom tasks list` shows them")]
+    Family {
+        /// The name asked for.
+        name: String,
+    },
+    /// Difficulty out of range.
+    #[error("difficulty {0} is not between 1 and 10")]
+    Difficulty(u8),
+}
+
+/// Where a task comes from: enough to write programs for it.
+#[derive(Clone)]
+pub enum Source {
+    /// A family about one algorithm, in one of its variants.
+    Algorithm {
+        /// The family.
+        family: &'static dyn Algorithm,
+        /// The index of the variant.
+        variant: usize,
+    },
+    /// A composition of primitives.
+    Composed(Composition),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Algorithm { family, variant } => write!(f, "{}#{variant}", family.name()),
+            Self::Composed(composition) => write!(f, "{composition:?}"),
+        }
+    }
+}
+
+/// A question with its hidden tests.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its identity.
+    pub id: TaskId,
+    /// Where it comes from.
+    pub source: Source,
+    /// The question in words, parameters named.
+    pub statement: String,
+    /// The function to write.
+    pub entry_point: String,
+    /// Its parameters.
+    pub params: Vec<String>,
+    /// Shown in the prompt; never among the hidden tests.
+    pub examples: Vec<TestCase>,
+    /// The hidden tests.
+    pub tests: Arc<[TestCase]>,
+    /// When a returned value counts as right.
+    pub comparator: Comparator,
+}
+
+impl Task {
+    /// Builds the task with this identity.
+    ///
+    /// # Errors
+    /// If the family does not exist or the difficulty is out of range.
+    pub fn build(id: &TaskId) -> Result<Self, TasksError> {
+        if !(1..=10).contains(&id.difficulty) {
+            return Err(TasksError::Difficulty(id.difficulty));
+        }
+        let mut rng = Rng::from_seed(Sha256::digest(id.to_string()).into());
+        if id.family == composed::NAME {
+            return Ok(composed::task(id, &mut rng));
+        }
+        let family = families::by_name(&id.family)
+            .ok_or_else(|| TasksError::Family { name: id.family.clone() })?;
+        let variant = draw_variant(family, &mut rng);
+        Ok(Self::of_algorithm(id, family, variant, &mut rng))
+    }
+
+    /// The group this task is reported with.
+    pub fn tier(&self) -> Tier {
+        match &self.source {
+            Source::Algorithm { family, .. } => family.tier(),
+            Source::Composed(_) => Tier::Composed,
+        }
+    }
+
+    /// A submission of `program` against the hidden tests.
+    pub fn submission(&self, program: String, stop_at_first_failure: bool) -> Submission {
+        Submission {
+            program,
+            entry_point: self.entry_point.clone(),
+            tests: Arc::clone(&self.tests),
+            comparator: self.comparator.clone(),
+            limits: Limits::default(),
+            stop_at_first_failure,
+        }
+    }
+
+    fn of_algorithm(
+        id: &TaskId,
+        family: &'static dyn Algorithm,
+        variant: usize,
+        rng: &mut Rng,
+    ) -> Self {
+        let names = family.params();
+        let params: Vec<String> =
+            names[rng.random_range(0..names.len())].iter().map(ToString::to_string).collect();
+        let wordings = family.variants()[variant].wordings;
+        let statement = wording::name_params(&wording::draw(wordings, id.split, rng), &params);
+        let examples: Vec<TestCase> =
+            distinct(&[], VISIBLE_EXAMPLES, Vec::new(), || family.example(variant, rng))
+                .into_iter()
+                .map(|args| answered(family, variant, args))
+                .collect();
+        let shown: Vec<Vec<Value>> = examples.iter().map(|e| e.args.clone()).collect();
+        let probes = family.probes(variant, id.difficulty, rng);
+        let hidden =
+            distinct(&shown, HIDDEN_TESTS, probes, || family.inputs(variant, id.difficulty, rng));
+        Self {
+            id: id.clone(),
+            source: Source::Algorithm { family, variant },
+            statement,
+            entry_point: family.name().to_string(),
+            params,
+            examples,
+            tests: hidden.into_iter().map(|args| answered(family, variant, args)).collect(),
+            comparator: family.comparator(),
+        }
+    }
+}
+
+fn draw_variant(family: &dyn Algorithm, rng: &mut Rng) -> usize {
+    let variants = family.variants();
+    let mut at = rng.random_range(0..variants.iter().map(|v| v.share).sum::<u32>());
+    for (i, variant) in variants.iter().enumerate() {
+        if at < variant.share {
+            return i;
+        }
+        at -= variant.share;
+    }
+    unreachable!("the draw is below the total share")
+}
+
+/// `first`, then draws, without repetition and without what is `shown`; at most `n`, or fewer
+/// where the family has no more.
+pub(crate) fn distinct(
+    shown: &[Vec<Value>],
+    n: usize,
+    first: Vec<Vec<Value>>,
+    mut draw: impl FnMut() -> Vec<Value>,
+) -> Vec<Vec<Value>> {
+    let mut kept: Vec<Vec<Value>> = Vec::with_capacity(n);
+    for args in first {
+        if !shown.contains(&args) && !kept.contains(&args) {
+            kept.push(args);
+        }
+    }
+    for _ in 0..20 * n {
+        if kept.len() >= n {
+            break;
+        }
+        let args = draw();
+        if !shown.contains(&args) && !kept.contains(&args) {
+            kept.push(args);
+        }
+    }
+    kept
+}
+
+fn answered(family: &dyn Algorithm, variant: usize, args: Vec<Value>) -> TestCase {
+    let expected = family.solve(variant, &args);
+    TestCase { args, expected }
+}
