@@ -1,1 +1,8 @@
-//! generate (stub)
+//! Prompts in, completions out.
+//!
+//! Each completion is drawn from its own seeded generator, so that it depends on nothing but
+//! the weights, its prompt and its seed: not on the batch, the threads or the order of work.
+
+mod sampler;
+
+pub use sampler::{Completion, Request, Sampling, Stop, generate};

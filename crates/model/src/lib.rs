@@ -1,1 +1,26 @@
-//! model (stub)
+//! Tokens in, logits out, and back: the transformer on the CPU.
+//!
+//! One copy of the weights serves sampling, scoring and learning. [`Model::forward`] and
+//! [`Model::backward`] work on a [`Chunk`] of packed sequences; [`Decoder`] produces one token
+//! at a time from a cache. Both run the same kernels in the same order, so a sampled log-prob
+//! has the very bits that training computes for it.
+
+mod checkpoint;
+mod config;
+mod decoder;
+mod error;
+mod layout;
+mod model;
+mod ops;
+mod tokenizer;
+mod transformer;
+
+pub use checkpoint::{read_tensors, write_tensors};
+pub use config::Config;
+pub use decoder::Decoder;
+pub use error::ModelError;
+pub use layout::{Entry, Layout};
+pub use model::Model;
+pub use ops::{AdamW, Isa, adamw, sum_of_squares};
+pub use tokenizer::Tokenizer;
+pub use transformer::{Chunk, Segment, Tape};

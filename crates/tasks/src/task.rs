@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Hidden tests of a task.
-const HIDDEN_TESTS: usize = 12;
+pub(crate) const HIDDEN_TESTS: usize = 12;
 /// Examples in the prompt.
-const VISIBLE_EXAMPLES: usize = 2;
+pub(crate) const VISIBLE_EXAMPLES: usize = 2;
 
 /// Which share of all tasks a task belongs to. Splits never share a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,17 +169,46 @@ impl Task {
     /// # Errors
     /// If the family does not exist or the difficulty is out of range.
     pub fn build(id: &TaskId) -> Result<Self, TasksError> {
+        let (mut task, mut rng) = Self::asked(id)?;
+        task.tests = task.hidden(&mut rng).into();
+        Ok(task)
+    }
+
+    /// The same task without its hidden tests: enough for a prompt, and much cheaper.
+    ///
+    /// # Errors
+    /// As [`Task::build`].
+    pub fn question(id: &TaskId) -> Result<Self, TasksError> {
+        Self::asked(id).map(|(task, _)| task)
+    }
+
+    /// The question, and the generator from which its hidden tests come next.
+    fn asked(id: &TaskId) -> Result<(Self, Rng), TasksError> {
         if !(1..=10).contains(&id.difficulty) {
             return Err(TasksError::Difficulty(id.difficulty));
         }
         let mut rng = Rng::from_seed(Sha256::digest(id.to_string()).into());
         if id.family == composed::NAME {
-            return Ok(composed::task(id, &mut rng));
+            return Ok((composed::question(id, &mut rng), rng));
         }
         let family = families::by_name(&id.family)
             .ok_or_else(|| TasksError::Family { name: id.family.clone() })?;
         let variant = draw_variant(family, &mut rng);
-        Ok(Self::of_algorithm(id, family, variant, &mut rng))
+        Ok((Self::of_algorithm(id, family, variant, &mut rng), rng))
+    }
+
+    fn hidden(&self, rng: &mut Rng) -> Vec<TestCase> {
+        let difficulty = self.id.difficulty;
+        let (family, variant) = match &self.source {
+            Source::Composed(c) => return composed::hidden(c, difficulty, &self.examples, rng),
+            Source::Algorithm { family, variant } => (*family, *variant),
+        };
+        let shown: Vec<Vec<Value>> = self.examples.iter().map(|e| e.args.clone()).collect();
+        let probes = family.probes(variant, difficulty, rng);
+        distinct(&shown, HIDDEN_TESTS, probes, || family.inputs(variant, difficulty, rng))
+            .into_iter()
+            .map(|args| answered(family, variant, args))
+            .collect()
     }
 
     /// The group this task is reported with.
@@ -218,10 +247,6 @@ impl Task {
                 .into_iter()
                 .map(|args| answered(family, variant, args))
                 .collect();
-        let shown: Vec<Vec<Value>> = examples.iter().map(|e| e.args.clone()).collect();
-        let probes = family.probes(variant, id.difficulty, rng);
-        let hidden =
-            distinct(&shown, HIDDEN_TESTS, probes, || family.inputs(variant, id.difficulty, rng));
         Self {
             id: id.clone(),
             source: Source::Algorithm { family, variant },
@@ -229,7 +254,7 @@ impl Task {
             entry_point: family.name().to_string(),
             params,
             examples,
-            tests: hidden.into_iter().map(|args| answered(family, variant, args)).collect(),
+            tests: [].into(),
             comparator: family.comparator(),
         }
     }

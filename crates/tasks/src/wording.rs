@@ -23,13 +23,18 @@ pub(crate) fn draw(wordings: &[&str], split: Split, rng: &mut Rng) -> String {
     unreachable!("a wording has expansions in every class: {wordings:?}")
 }
 
-/// The class of a text, 0 to 15: FNV-1a of its bytes.
+/// The class of a text, 0 to 15.
 pub(crate) fn class(text: &str) -> u8 {
+    ((hash(text) >> 32) % 16) as u8
+}
+
+/// A hash that is the same on every platform and forever: FNV-1a of the bytes.
+pub(crate) fn hash(text: &str) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in text.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    ((hash >> 32) % 16) as u8
+    hash
 }
 
 /// Replaces each `[..|..]` by the alternative that `pick` chooses among `n`.

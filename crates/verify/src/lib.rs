@@ -12,5 +12,5 @@ mod verdict;
 
 pub use limits::Limits;
 pub use submission::{Comparator, Submission, TestCase};
-pub use value::Value;
+pub use value::{JsonError, Value};
 pub use verdict::{Judgement, Verdict};

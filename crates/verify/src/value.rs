@@ -1,6 +1,13 @@
 //! A Python value, as data.
 //!
-//! Only the literal types: what a test passes in and what a program may hand back.
+//! Only the literal types: what a test passes in and what a program may hand back. How a
+//! value travels to the program is in `marshal.rs`; when two values count as equal is in
+//! `judge.rs`.
+
+mod json;
+mod literal;
+
+pub use json::JsonError;
 
 use num_bigint::BigInt;
 
@@ -29,4 +36,11 @@ pub enum Value {
     Set(Vec<Value>),
     /// A dictionary, in insertion order.
     Dict(Vec<(Value, Value)>),
+}
+
+impl Value {
+    /// An integer in its canonical form: [`Value::Int`] whenever it fits 64 bits.
+    pub fn int(number: BigInt) -> Self {
+        i64::try_from(&number).map_or_else(|_| Self::BigInt(number), Self::Int)
+    }
 }

@@ -29,16 +29,16 @@ impl Algorithm for EditDistance {
                 name: "unit costs",
                 share: 2,
                 wordings: &[
-                    "[Return|Compute|Find] the [edit distance|Levenshtein distance] [between|of] $0 and $1.",
-                    "[Return|Find|Give] the [fewest|minimum number of|smallest number of] [edits|operations] (insert, delete, replace) that turn $0 into $1.",
+                    "[Return|Compute|Find|Give] the [edit|Levenshtein] distance [between|of] $0 and $1.",
+                    "[Return|Find|Compute|Give] the [fewest|minimum number of|smallest number of] [edits|operations] (insert, delete, replace) that [turn|change] $0 into $1.",
                 ],
             },
             Variant {
                 name: "replace costs 2",
                 share: 1,
                 wordings: &[
-                    "[Return|Compute|Find] the [edit distance|Levenshtein distance] [between|of] $0 and $1 where a replace costs 2.",
-                    "[Return|Find|Give] the [lowest|minimum|smallest] cost to turn $0 into $1: insert 1, delete 1, replace 2.",
+                    "[Return|Compute|Find|Give] the [edit|Levenshtein] distance [between|of] $0 and $1 [where|if] a replace costs 2.",
+                    "[Return|Find|Compute|Give] the [lowest|minimum|smallest] cost to [turn|change] $0 into $1: insert 1, delete 1, replace 2.",
                 ],
             },
         ]
@@ -93,15 +93,30 @@ impl Algorithm for EditDistance {
     }
 
     fn oracle(&self, variant: usize, args: &[Value]) -> Value {
-        fn distance(a: &[u8], b: &[u8], replace: i64) -> i64 {
-            let ([x, a_rest @ ..], [y, b_rest @ ..]) = (a, b) else {
-                return (a.len() + b.len()) as i64;
-            };
-            let swap = distance(a_rest, b_rest, replace) + if x == y { 0 } else { replace };
-            swap.min(1 + distance(a_rest, b, replace)).min(1 + distance(a, b_rest, replace))
-        }
         let (a, b) = (as_text(&args[0]).as_bytes(), as_text(&args[1]).as_bytes());
-        int(distance(a, b, replace_cost(variant)))
+        let mut cost = vec![vec![i64::MAX / 2; b.len() + 1]; a.len() + 1];
+        cost[0][0] = 0;
+        // The shortest path from (0, 0) to the far corner, relaxed until nothing changes.
+        loop {
+            let before = cost.clone();
+            for i in 0..=a.len() {
+                for j in 0..=b.len() {
+                    if i < a.len() {
+                        cost[i + 1][j] = cost[i + 1][j].min(cost[i][j] + 1);
+                    }
+                    if j < b.len() {
+                        cost[i][j + 1] = cost[i][j + 1].min(cost[i][j] + 1);
+                    }
+                    if i < a.len() && j < b.len() {
+                        let step = if a[i] == b[j] { 0 } else { replace_cost(variant) };
+                        cost[i + 1][j + 1] = cost[i + 1][j + 1].min(cost[i][j] + step);
+                    }
+                }
+            }
+            if cost == before {
+                return int(cost[a.len()][b.len()]);
+            }
+        }
     }
 
     fn sketches(&self) -> &'static [Sketch] {
@@ -121,10 +136,10 @@ const SKETCHES: &[Sketch] = &[Sketch {
 {borders}
 for i in range(1, %m + 1):
     for j in range(1, %n + 1):
-if $0[i - 1] == $1[j - 1]:
-    %dp[i][j] = {same}
-else:
-    %dp[i][j] = {differ}
+        if $0[i - 1] == $1[j - 1]:
+            %dp[i][j] = {same}
+        else:
+            %dp[i][j] = {differ}
 return {result}
 ",
     choices: &[
@@ -133,9 +148,9 @@ return {result}
             options: &[
                 right(
                     "for i in range(%m + 1):\n    %dp[i][0] = i\nfor j in range(%n + 1):\n    %dp[0][j] = j",
-                    30,
+                    40,
                 ),
-                wrong("", 50),
+                wrong("", 40),
                 wrong("for i in range(%m + 1):\n    %dp[i][0] = i", 10),
                 wrong("for j in range(%n + 1):\n    %dp[0][j] = j", 10),
             ],
@@ -160,7 +175,11 @@ return {result}
         },
         Choice {
             name: "result",
-            options: &[right("%dp[%m][%n]", 90), wrong("%dp[-1][0]", 5), wrong("max(%dp[%m])", 5)],
+            options: &[
+                right("%dp[%m][%n]", 80),
+                wrong("%dp[-1][0]", 10),
+                wrong("max(%dp[%m])", 10),
+            ],
         },
     ],
     locals: &[Local("m", &["m", "p"]), Local("n", &["n", "q"]), Local("dp", &["dp", "d", "table"])],

@@ -47,3 +47,25 @@ pub(super) fn word(len: usize, letters: u8, rng: &mut Rng) -> String {
 pub(super) fn list(len: usize, low: i64, high: i64, rng: &mut Rng) -> Vec<i64> {
     (0..len).map(|_| rng.random_range(low..=high)).collect()
 }
+
+pub(super) fn words(list: &[String]) -> Value {
+    Value::List(list.iter().map(text).collect())
+}
+
+pub(super) fn as_words(value: &Value) -> Vec<&str> {
+    match value {
+        Value::List(items) => items.iter().map(as_text).collect(),
+        other => unreachable!("a list argument, not {other:?}"),
+    }
+}
+
+pub(super) fn pairs(list: &[(i64, i64)]) -> Value {
+    Value::List(list.iter().map(|&(a, b)| ints(&[a, b])).collect())
+}
+
+pub(super) fn as_pairs(value: &Value) -> Vec<(i64, i64)> {
+    match value {
+        Value::List(items) => items.iter().map(as_ints).map(|p| (p[0], p[1])).collect(),
+        other => unreachable!("a list argument, not {other:?}"),
+    }
+}

@@ -1,0 +1,220 @@
+//! Sampling completions, many at a time, on several threads.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use model::{Decoder, Model, ModelError, Tape};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+/// Rows that one thread decodes together.
+const ROWS_PER_UNIT: usize = 64;
+
+/// How tokens are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Logits are divided by it; 0 means the most likely token, always.
+    pub temperature: f32,
+    /// Most tokens of a completion, the end token included.
+    pub completion_tokens_max: usize,
+    /// The token that ends a completion.
+    pub eos: u32,
+}
+
+/// A prompt and the seeds of the completions wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The prompt's tokens.
+    pub prompt: Vec<u32>,
+    /// One seed for each completion.
+    pub seeds: Vec<u64>,
+}
+
+/// Why a completion ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The end token was drawn; it is the completion's last.
+    End,
+    /// The token budget ran out.
+    Length,
+}
+
+impl Stop {
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// What the policy produced for a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// The tokens drawn, the end token included; at least one.
+    pub tokens: Vec<u32>,
+    /// The log-prob of each token when it was drawn, at the sampling temperature (at 1 when
+    /// that is 0).
+    pub logprobs: Vec<f32>,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+/// The completions of every request, in the order of requests and seeds.
+///
+/// # Errors
+/// If a prompt does not fit the model.
+pub fn generate(
+    model: &Model,
+    requests: &[Request],
+    sampling: &Sampling,
+    threads: usize,
+) -> Result<Vec<Vec<Completion>>, ModelError> {
+    let units = units(requests);
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<Vec<Completion>>>> = Mutex::new(vec![None; units.len()]);
+    let failure = Mutex::new(None);
+    let work = || {
+        let mut tape = Tape::default();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(unit) = units.get(i) else { return };
+            match decode_unit(model, requests, unit, sampling, &mut tape) {
+                Ok(completions) => lock(&done)[i] = Some(completions),
+                Err(e) => *lock(&failure) = Some(e),
+            }
+        }
+    };
+    std::thread::scope(|s| {
+        for _ in 1..threads.clamp(1, units.len().max(1)) {
+            s.spawn(work);
+        }
+        work();
+    });
+    if let Some(e) = lock(&failure).take() {
+        return Err(e);
+    }
+    let mut flat =
+        done.into_inner().unwrap_or_else(|e| e.into_inner()).into_iter().flatten().flatten();
+    Ok(requests.iter().map(|r| flat.by_ref().take(r.seeds.len()).collect()).collect())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Consecutive seeds of one request.
+struct Part {
+    request: usize,
+    seeds: std::ops::Range<usize>,
+}
+
+/// Cuts the requests into pieces of work of about [`ROWS_PER_UNIT`] rows.
+fn units(requests: &[Request]) -> Vec<Vec<Part>> {
+    let mut units = Vec::new();
+    let mut unit = Vec::new();
+    let mut rows = 0;
+    for (request, r) in requests.iter().enumerate() {
+        let mut from = 0;
+        while from < r.seeds.len() {
+            let to = r.seeds.len().min(from + ROWS_PER_UNIT - rows);
+            unit.push(Part { request, seeds: from..to });
+            rows += to - from;
+            from = to;
+            if rows == ROWS_PER_UNIT {
+                units.push(std::mem::take(&mut unit));
+                rows = 0;
+            }
+        }
+    }
+    if !unit.is_empty() {
+        units.push(unit);
+    }
+    units
+}
+
+fn decode_unit(
+    model: &Model,
+    requests: &[Request],
+    unit: &[Part],
+    sampling: &Sampling,
+    tape: &mut Tape,
+) -> Result<Vec<Completion>, ModelError> {
+    let groups: Vec<(&[u32], usize)> =
+        unit.iter().map(|p| (&requests[p.request].prompt[..], p.seeds.len())).collect();
+    let mut decoder = Decoder::start(model, &groups, sampling.completion_tokens_max, tape)?;
+    let seeds = unit.iter().flat_map(|p| &requests[p.request].seeds[p.seeds.clone()]);
+    let mut rngs: Vec<ChaCha8Rng> = seeds.map(|s| ChaCha8Rng::seed_from_u64(*s)).collect();
+    let empty = Completion { tokens: Vec::new(), logprobs: Vec::new(), stop: Stop::Length };
+    let mut completions = vec![empty; rngs.len()];
+    let mut live: Vec<usize> = (0..rngs.len()).collect();
+    for left in (0..sampling.completion_tokens_max).rev() {
+        let mut keep = Vec::with_capacity(live.len());
+        let mut fed = Vec::with_capacity(live.len());
+        for (row, &at) in live.iter().enumerate() {
+            let (token, logprob) = draw(&decoder, row, sampling, &mut rngs[at]);
+            completions[at].tokens.push(token);
+            completions[at].logprobs.push(logprob);
+            let ended = token == sampling.eos;
+            if ended {
+                completions[at].stop = Stop::End;
+            } else {
+                fed.push(token);
+            }
+            keep.push(!ended);
+        }
+        if fed.is_empty() || left == 0 {
+            break;
+        }
+        decoder.retain(&keep);
+        let mut keep = keep.iter();
+        live.retain(|_| keep.next().copied().unwrap_or(false));
+        decoder.step(&fed);
+    }
+    Ok(completions)
+}
+
+/// The next token of a row and its log-prob.
+fn draw(
+    decoder: &Decoder<'_>,
+    row: usize,
+    sampling: &Sampling,
+    rng: &mut ChaCha8Rng,
+) -> (u32, f32) {
+    let logits = decoder.logits(row);
+    if sampling.temperature == 0.0 {
+        let token = argmax(logits);
+        return (token, decoder.log_prob(row, token, 1.0));
+    }
+    let inverse = 1.0 / sampling.temperature;
+    let log_sum = decoder.log_sum_exp(row, sampling.temperature);
+    let log_prob = |token: usize| logits[token] * inverse - log_sum;
+    let mut left: f64 = rng.random();
+    let mut last = 0;
+    for token in 0..logits.len() {
+        let logprob = log_prob(token);
+        if logprob < -30.0 {
+            continue; // Less than one in ten trillion: below the resolution of the draw.
+        }
+        left -= f64::from(logprob).exp();
+        last = token;
+        if left < 0.0 {
+            break;
+        }
+    }
+    (last as u32, log_prob(last))
+}
+
+/// The most likely token; the first of equals.
+fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, x) in logits.iter().enumerate() {
+        if *x > logits[best] {
+            best = i;
+        }
+    }
+    best as u32
+}

@@ -1,0 +1,72 @@
+//! What one optimizer step learns from.
+
+use model::Chunk;
+
+/// A completion to learn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// Its tokens, the end token included; at least one.
+    pub tokens: Vec<u32>,
+    /// Log-probs at sampling time, one a token; empty where it was not sampled from the policy
+    /// being trained (imitation).
+    pub sampling_logprobs: Vec<f32>,
+    /// Its advantage.
+    pub advantage: f64,
+}
+
+/// Sequences after their prompts; those of one prompt share its computation.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Batch {
+    /// `(prompt, sequences)`.
+    pub groups: Vec<(Vec<u32>, Vec<Sequence>)>,
+}
+
+/// Some sequences of a batch as the model takes them.
+#[derive(Debug, Default)]
+pub(crate) struct Part<'a> {
+    pub(crate) chunk: Chunk,
+    pub(crate) sequences: Vec<&'a Sequence>,
+}
+
+impl Batch {
+    /// How many sequences there are.
+    pub fn n_sequences(&self) -> usize {
+        self.groups.iter().map(|g| g.1.len()).sum()
+    }
+
+    /// How many tokens are learnt from.
+    pub fn n_tokens(&self) -> usize {
+        self.groups.iter().flat_map(|g| &g.1).map(|s| s.tokens.len()).sum()
+    }
+
+    /// Cuts the batch into parts of about `tokens_max` tokens. The cut depends on the batch
+    /// alone. A group that is too large is spread over parts, its prompt repeated.
+    pub(crate) fn parts(&self, tokens_max: usize) -> Vec<Part<'_>> {
+        let mut parts = vec![Part::default()];
+        for (prompt, sequences) in &self.groups {
+            let mut rest = &sequences[..];
+            while !rest.is_empty() {
+                let used = parts.last().map_or(0, |p| p.chunk.tokens.len());
+                let mut size = used + prompt.len();
+                let fits = |s: &&Sequence| {
+                    size += s.tokens.len();
+                    size <= tokens_max
+                };
+                let mut n = rest.iter().take_while(fits).count();
+                if n == 0 && used > 0 {
+                    parts.push(Part::default());
+                    continue;
+                }
+                n = n.max(1);
+                if let Some(part) = parts.last_mut() {
+                    let tokens: Vec<&[u32]> = rest[..n].iter().map(|s| &s.tokens[..]).collect();
+                    part.chunk.push_group(prompt, &tokens);
+                    part.sequences.extend(&rest[..n]);
+                }
+                rest = &rest[n..];
+            }
+        }
+        parts.retain(|p| !p.sequences.is_empty());
+        parts
+    }
+}

@@ -1,0 +1,324 @@
+//! One token at a time, for many rows at once, from a cache of keys and values.
+//!
+//! Rows that sample from the same prompt share its cache and attend to it together. A row that
+//! is finished leaves; the others go on without it.
+
+use crate::{
+    Chunk, Model, ModelError, Tape,
+    ops::{NR, Panels, Rhs, View, gemm, log_softmax_stats, rms_norm, round_up, softmax, swiglu},
+};
+
+/// Keys and values of a prompt, one entry for each layer and key-value head.
+#[derive(Debug, Default)]
+struct Prompt {
+    len: usize,
+    keys_t: Vec<Panels>,
+    values: Vec<Panels>,
+}
+
+/// One sequence being decoded.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    prompt: usize,
+    /// Where its cache lies.
+    slot: usize,
+    /// Tokens decoded and fed so far.
+    len: usize,
+}
+
+/// Decodes rows in lockstep.
+#[derive(Debug)]
+pub struct Decoder<'m> {
+    model: &'m Model,
+    prompts: Vec<Prompt>,
+    rows: Vec<Row>,
+    /// Tokens a row's cache can hold, a multiple of [`NR`].
+    capacity: usize,
+    keys_t: Vec<f32>,
+    values: Vec<f32>,
+    logits: Vec<f32>,
+    s: Scratch,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    rstd: Vec<f32>,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    attended: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    hidden: Vec<f32>,
+    probs: Vec<f32>,
+}
+
+impl Scratch {
+    fn resize(&mut self, n: usize, d: usize, kv: usize, f: usize) {
+        for (buffer, width) in [
+            (&mut self.x, d),
+            (&mut self.normed, d),
+            (&mut self.rstd, 1),
+            (&mut self.q, d),
+            (&mut self.k, kv),
+            (&mut self.v, kv),
+            (&mut self.attended, d),
+            (&mut self.gate, f),
+            (&mut self.up, f),
+            (&mut self.hidden, f),
+        ] {
+            buffer.resize(n * width, 0.0);
+        }
+    }
+}
+
+impl<'m> Decoder<'m> {
+    /// Reads each prompt once and opens `n` rows on it, for at most `max_tokens` new tokens.
+    ///
+    /// # Errors
+    /// If a prompt is empty, too long, or holds a token out of range.
+    pub fn start(
+        model: &'m Model,
+        groups: &[(&[u32], usize)],
+        max_tokens: usize,
+        tape: &mut Tape,
+    ) -> Result<Self, ModelError> {
+        let c = &model.config;
+        let mut chunk = Chunk::default();
+        for (prompt, _) in groups {
+            let n = prompt.len() + max_tokens;
+            if prompt.is_empty() || n > c.max_position_embeddings {
+                let max = c.max_position_embeddings;
+                let what = format!(
+                    "a prompt of {} tokens and {max_tokens} new ones do not fit 1 to {max}",
+                    prompt.len()
+                );
+                return Err(ModelError::Input(what));
+            }
+            chunk.push(prompt, None);
+            chunk.targets.push((chunk.tokens.len() - 1, 0));
+        }
+        model.forward(&chunk, 1.0, tape)?;
+        let n_rows: usize = groups.iter().map(|g| g.1).sum();
+        let capacity = round_up(max_tokens, NR);
+        let heads = c.num_hidden_layers * c.num_key_value_heads;
+        let d = c.head_dim();
+        let mut decoder = Self {
+            model,
+            prompts: Vec::new(),
+            rows: Vec::with_capacity(n_rows),
+            capacity,
+            keys_t: vec![0.0; n_rows * heads * d * capacity],
+            values: vec![0.0; n_rows * heads * capacity * round_up(d, NR)],
+            logits: Vec::with_capacity(n_rows * c.vocab_size),
+            s: Scratch::default(),
+        };
+        let mut logits = vec![0.0; groups.len() * c.vocab_size];
+        model.head.logits(tape.selected(), groups.len(), &mut logits);
+        for (i, ((prompt, n), logits)) in
+            groups.iter().zip(logits.chunks_exact(c.vocab_size)).enumerate()
+        {
+            let start = chunk.segments[i].start;
+            decoder.prompts.push(decoder.cache_prompt(tape, start, prompt.len()));
+            for _ in 0..*n {
+                let slot = decoder.rows.len();
+                decoder.rows.push(Row { prompt: i, slot, len: 0 });
+                decoder.logits.extend_from_slice(logits);
+            }
+        }
+        Ok(decoder)
+    }
+
+    /// Rows still being decoded, in the order in which they were opened.
+    pub fn n_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The logits for the next token of a row.
+    pub fn logits(&self, row: usize) -> &[f32] {
+        let vocab = self.model.config.vocab_size;
+        &self.logits[row * vocab..][..vocab]
+    }
+
+    /// The log-prob of `token` as the next of a row, with the bits of [`Model::forward`].
+    pub fn log_prob(&self, row: usize, token: u32, temperature: f32) -> f32 {
+        let inverse = 1.0 / temperature;
+        let logits = self.logits(row);
+        logits[token as usize] * inverse - log_softmax_stats(logits, inverse).log_sum_exp
+    }
+
+    /// The log of the softmax's denominator for a row at `temperature`.
+    pub fn log_sum_exp(&self, row: usize, temperature: f32) -> f32 {
+        log_softmax_stats(self.logits(row), 1.0 / temperature).log_sum_exp
+    }
+
+    /// Drops the rows for which `keep` is false. Call before [`Decoder::step`], whose tokens
+    /// are those of the rows that stay.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let mut keep = keep.iter();
+        self.rows.retain(|_| keep.next().copied().unwrap_or(false));
+    }
+
+    /// Feeds one token to each row and computes the logits of the next.
+    ///
+    /// # Panics
+    /// If there is not one token a row, or a row is fed more tokens than announced.
+    pub fn step(&mut self, tokens: &[u32]) {
+        assert_eq!(tokens.len(), self.rows.len(), "one token a row");
+        let model = self.model;
+        let c = &model.config;
+        let (n, d) = (tokens.len(), c.hidden_size);
+        self.s.resize(n, d, c.kv_size(), c.intermediate_size);
+        let embed = &model.params[model.layout.embed.clone()];
+        for (x, token) in self.s.x.chunks_exact_mut(d).zip(tokens) {
+            x.copy_from_slice(&embed[*token as usize * d..][..d]);
+        }
+        for layer in 0..c.num_hidden_layers {
+            self.block(layer, n);
+        }
+        for row in &mut self.rows {
+            row.len += 1;
+        }
+        let s = &mut self.s;
+        let norm = &model.params[model.layout.norm.clone()];
+        rms_norm(&s.x, norm, c.rms_norm_eps as f32, &mut s.normed, &mut s.rstd);
+        self.logits.resize(n * c.vocab_size, 0.0);
+        model.head.logits(&s.normed, n, &mut self.logits);
+    }
+
+    fn cache_prompt(&self, tape: &Tape, start: usize, len: usize) -> Prompt {
+        let c = &self.model.config;
+        let (d, ld) = (c.head_dim(), c.kv_size());
+        let mut prompt = Prompt { len, ..Prompt::default() };
+        for layer in 0..c.num_hidden_layers {
+            let (k, v) = tape.keys_values(layer);
+            for head in 0..c.num_key_value_heads {
+                let at = start * ld + head * d;
+                let (mut keys_t, mut values) = (Panels::default(), Panels::default());
+                keys_t.pack(View::transposed(&k[at..], ld), d, len);
+                values.pack(View::rows(&v[at..], ld), len, d);
+                prompt.keys_t.push(keys_t);
+                prompt.values.push(values);
+            }
+        }
+        prompt
+    }
+
+    fn block(&mut self, layer: usize, n: usize) {
+        let model = self.model;
+        let c = &model.config;
+        let (d, kv) = (c.hidden_size, c.kv_size());
+        let (at, w) = (&model.layout.layers[layer], &model.linears[layer]);
+        let p = |r: &std::ops::Range<usize>| &model.params[r.clone()];
+        let eps = c.rms_norm_eps as f32;
+        let s = &mut self.s;
+        rms_norm(&s.x, p(&at.norm1), eps, &mut s.normed, &mut s.rstd);
+        w.q.apply_biased(&s.normed, p(&at.q_bias), &mut s.q, n);
+        w.k.apply_biased(&s.normed, p(&at.k_bias), &mut s.k, n);
+        w.v.apply_biased(&s.normed, p(&at.v_bias), &mut s.v, n);
+        for (i, row) in self.rows.iter().enumerate() {
+            let position = self.prompts[row.prompt].len + row.len;
+            model.rope.apply(&mut s.q[i * d..][..d], position);
+            model.rope.apply(&mut s.k[i * kv..][..kv], position);
+        }
+        self.remember(layer);
+        self.attend(layer);
+        let s = &mut self.s;
+        w.o.apply(&s.attended, &mut s.x, n, true);
+        rms_norm(&s.x, p(&at.norm2), eps, &mut s.normed, &mut s.rstd);
+        w.gate.apply(&s.normed, &mut s.gate, n, false);
+        w.up.apply(&s.normed, &mut s.up, n, false);
+        swiglu(&s.gate, &s.up, &mut s.hidden);
+        w.down.apply(&s.hidden, &mut s.x, n, true);
+    }
+
+    /// Where the own keys (transposed) and values of a row's head begin.
+    fn own(&self, row: Row, layer: usize, head: usize) -> (usize, usize) {
+        let c = &self.model.config;
+        let heads = c.num_hidden_layers * c.num_key_value_heads;
+        let index = row.slot * heads + layer * c.num_key_value_heads + head;
+        let d = c.head_dim();
+        (index * d * self.capacity, index * self.capacity * round_up(d, NR))
+    }
+
+    /// Adds this step's keys and values to the rows' caches.
+    fn remember(&mut self, layer: usize) {
+        let c = &self.model.config;
+        let (d, kv) = (c.head_dim(), c.kv_size());
+        for (i, row) in self.rows.iter().enumerate() {
+            assert!(row.len < self.capacity, "a row stays within its tokens");
+            for head in 0..c.num_key_value_heads {
+                let (keys, values) = self.own(*row, layer, head);
+                let at = i * kv + head * d;
+                for (j, x) in self.s.k[at..at + d].iter().enumerate() {
+                    self.keys_t[keys + j * self.capacity + row.len] = *x;
+                }
+                let values = values + row.len * round_up(d, NR);
+                self.values[values..values + d].copy_from_slice(&self.s.v[at..at + d]);
+            }
+        }
+    }
+
+    /// Attention of every row: to its prompt together with the rows that share it, to its own
+    /// tokens alone. The score of a row's head `h` at key `j` is `probs[(row, h, j)]`.
+    fn attend(&mut self, layer: usize) {
+        let c = &self.model.config;
+        let (d, ldq) = (c.head_dim(), c.hidden_size);
+        let heads = c.num_attention_heads;
+        let group = heads / c.num_key_value_heads;
+        let scale = 1.0 / (d as f32).sqrt();
+        let longest = self.prompts.iter().map(|p| p.len).max().unwrap_or(0);
+        let ld = round_up(longest, NR) + self.capacity + NR;
+        let mut s = std::mem::take(&mut self.s);
+        s.probs.resize(self.rows.len() * heads * ld, 0.0);
+        let mut r0 = 0;
+        for run in self.rows.chunk_by(|a, b| a.prompt == b.prompt) {
+            let prompt = &self.prompts[run[0].prompt];
+            let shared = |h: usize| layer * c.num_key_value_heads + h / group;
+            for h in 0..heads {
+                let queries = View::rows(&s.q[r0 * ldq + h * d..], ldq);
+                let probs = &mut s.probs[(r0 * heads + h) * ld..];
+                let keys = prompt.keys_t[shared(h)].rhs();
+                gemm(probs, heads * ld, (run.len(), prompt.len, d), queries, keys, false);
+            }
+            for (i, row) in run.iter().enumerate() {
+                let r = r0 + i;
+                for head in 0..c.num_key_value_heads {
+                    let queries = View::rows(&s.q[r * ldq + head * group * d..], d);
+                    let at = (r * heads + head * group) * ld + prompt.len;
+                    let (keys, _) = self.own(*row, layer, head);
+                    let keys = &self.keys_t[keys..keys + d * self.capacity];
+                    let n = round_up(row.len + 1, NR);
+                    let keys = Rhs::in_place(keys, self.capacity);
+                    gemm(&mut s.probs[at..], ld, (group, n, d), queries, keys, false);
+                }
+                for probs in s.probs[r * heads * ld..][..heads * ld].chunks_exact_mut(ld) {
+                    softmax(&mut probs[..prompt.len + row.len + 1], scale);
+                }
+            }
+            for h in 0..heads {
+                let probs = View::rows(&s.probs[(r0 * heads + h) * ld..], heads * ld);
+                let out = &mut s.attended[r0 * ldq + h * d..];
+                let values = prompt.values[shared(h)].rhs();
+                gemm(out, ldq, (run.len(), d, prompt.len), probs, values, false);
+            }
+            for (i, row) in run.iter().enumerate() {
+                let r = r0 + i;
+                for head in 0..c.num_key_value_heads {
+                    let at = (r * heads + head * group) * ld + prompt.len;
+                    let probs = View::rows(&s.probs[at..], ld);
+                    let (_, values) = self.own(*row, layer, head);
+                    let wide = round_up(d, NR);
+                    let values = &self.values[values..values + self.capacity * wide];
+                    let values = Rhs::in_place(values, wide);
+                    let out = &mut s.attended[r * ldq + head * group * d..];
+                    gemm(out, d, (group, d, row.len + 1), probs, values, true);
+                }
+            }
+            r0 += run.len();
+        }
+        self.s = s;
+    }
+}

@@ -1,0 +1,274 @@
+//! Causal attention with grouped queries, over sequences that may share a prefix.
+//!
+//! Scores of a tile of queries are a matrix product with the keys, and so are the outputs
+//! with the values; the probabilities are recomputed in the backward pass instead of kept.
+
+use super::{LANES, NR, Panels, View, fma, gemm, kernel, lane_sum, round_up, softmax};
+
+/// Queries that are scored together.
+const TILE: usize = 32;
+
+/// The heads of an attention layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heads {
+    pub(crate) query: usize,
+    pub(crate) kv: usize,
+    pub(crate) dim: usize,
+}
+
+impl Heads {
+    pub(crate) fn scale(self) -> f32 {
+        1.0 / (self.dim as f32).sqrt()
+    }
+}
+
+/// A run of rows that attend to a prefix and to themselves, causally.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    /// First row and length of the prefix; length 0 where there is none.
+    pub(crate) prefix: (usize, usize),
+}
+
+impl Span {
+    fn total(self) -> usize {
+        self.prefix.1 + self.len
+    }
+
+    /// The rows it attends to, in order.
+    fn rows(self) -> impl Iterator<Item = usize> {
+        let (p, n) = self.prefix;
+        (p..p + n).chain(self.start..self.start + self.len)
+    }
+}
+
+/// Buffers that grow to the largest span and are then reused.
+#[derive(Debug, Default)]
+pub(crate) struct AttentionScratch {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    keys_t: Panels,
+    values_p: Panels,
+    values_t: Panels,
+    keys_p: Panels,
+    tile_p: Panels,
+    probs: Vec<f32>,
+    dprobs: Vec<f32>,
+    dkeys: Vec<f32>,
+    dvalues: Vec<f32>,
+}
+
+fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+/// Copies one head's columns of the rows that a span attends to.
+fn gather(x: &[f32], span: Span, kv: usize, heads: Heads, out: &mut Vec<f32>) {
+    let (d, ld) = (heads.dim, heads.kv * heads.dim);
+    let out = sized(out, span.total() * d);
+    for (row, out) in span.rows().zip(out.chunks_exact_mut(d)) {
+        out.copy_from_slice(&x[row * ld + kv * d..][..d]);
+    }
+}
+
+/// Probabilities of a tile of queries into `probs`, rows `ld` apart.
+fn probabilities(
+    probs: &mut [f32],
+    ld: usize,
+    queries: View<'_>,
+    keys_t: &Panels,
+    (rows, first, dim): (usize, usize, usize),
+    scale: f32,
+) {
+    let n = first + rows;
+    gemm(probs, ld, (rows, n, dim), queries, keys_t.rhs(), false);
+    for (r, row) in probs.chunks_mut(ld).take(rows).enumerate() {
+        softmax(&mut row[..first + r + 1], scale);
+        row[first + r + 1..n].fill(0.0);
+    }
+}
+
+/// `o = softmax(q k^T / sqrt(dim)) v` for each span and head; rows of `q` and `o` hold the
+/// query heads side by side, rows of `k` and `v` the key-value heads.
+pub(crate) fn attend(
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    o: &mut [f32],
+    heads: Heads,
+    spans: &[Span],
+    s: &mut AttentionScratch,
+) {
+    let (d, ldq) = (heads.dim, heads.query * heads.dim);
+    let group = heads.query / heads.kv;
+    for &span in spans {
+        let total = span.total();
+        let ld = round_up(total, NR);
+        for kv in 0..heads.kv {
+            gather(k, span, kv, heads, &mut s.keys);
+            gather(v, span, kv, heads, &mut s.values);
+            s.keys_t.pack(View::transposed(&s.keys, d), d, total);
+            s.values_p.pack(View::rows(&s.values, d), total, d);
+            let probs = sized(&mut s.probs, TILE * ld);
+            for h in kv * group..(kv + 1) * group {
+                for r0 in (0..span.len).step_by(TILE) {
+                    let rows = TILE.min(span.len - r0);
+                    let first = span.prefix.1 + r0;
+                    let at = (span.start + r0) * ldq + h * d;
+                    let shape = (rows, first, d);
+                    let queries = View::rows(&q[at..], ldq);
+                    probabilities(probs, ld, queries, &s.keys_t, shape, heads.scale());
+                    let shape = (rows, d, first + rows);
+                    let tile = View::rows(probs, ld);
+                    gemm(&mut o[at..], ldq, shape, tile, s.values_p.rhs(), false);
+                }
+            }
+        }
+    }
+}
+
+/// Writes `dq` and adds to `dk` and `dv`, given `d_o`.
+pub(crate) fn attend_backward(
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    d_o: &[f32],
+    (dq, dk, dv): (&mut [f32], &mut [f32], &mut [f32]),
+    heads: Heads,
+    spans: &[Span],
+    s: &mut AttentionScratch,
+) {
+    let (d, ldq, ldk) = (heads.dim, heads.query * heads.dim, heads.kv * heads.dim);
+    let group = heads.query / heads.kv;
+    for &span in spans {
+        let total = span.total();
+        for kv in 0..heads.kv {
+            gather(k, span, kv, heads, &mut s.keys);
+            gather(v, span, kv, heads, &mut s.values);
+            s.keys_t.pack(View::transposed(&s.keys, d), d, total);
+            s.keys_p.pack(View::rows(&s.keys, d), total, d);
+            s.values_t.pack(View::transposed(&s.values, d), d, total);
+            sized(&mut s.dkeys, total * d).fill(0.0);
+            sized(&mut s.dvalues, total * d).fill(0.0);
+            for h in kv * group..(kv + 1) * group {
+                for r0 in (0..span.len).step_by(TILE) {
+                    tile_backward(q, d_o, dq, heads, span, (h, r0), s);
+                }
+            }
+            for (i, row) in span.rows().enumerate() {
+                let at = row * ldk + kv * d;
+                add(&mut dk[at..at + d], &s.dkeys[i * d..][..d]);
+                add(&mut dv[at..at + d], &s.dvalues[i * d..][..d]);
+            }
+        }
+    }
+    debug_assert!(dq.len() >= ldq);
+}
+
+fn tile_backward(
+    q: &[f32],
+    d_o: &[f32],
+    dq: &mut [f32],
+    heads: Heads,
+    span: Span,
+    (h, r0): (usize, usize),
+    s: &mut AttentionScratch,
+) {
+    let (d, ldq) = (heads.dim, heads.query * heads.dim);
+    let ld = round_up(span.total(), NR);
+    let rows = TILE.min(span.len - r0);
+    let first = span.prefix.1 + r0;
+    let n = first + rows;
+    let at = (span.start + r0) * ldq + h * d;
+    let (queries, outs) = (View::rows(&q[at..], ldq), View::rows(&d_o[at..], ldq));
+
+    let probs = sized(&mut s.probs, TILE * ld);
+    probabilities(probs, ld, queries, &s.keys_t, (rows, first, d), heads.scale());
+    s.tile_p.pack(outs, rows, d);
+    let p_t = View::transposed(probs, ld);
+    gemm(&mut s.dvalues, d, (n, d, rows), p_t, s.tile_p.rhs(), true);
+
+    let dprobs = sized(&mut s.dprobs, TILE * ld);
+    gemm(dprobs, ld, (rows, n, d), outs, s.values_t.rhs(), false);
+    for (p, dp) in probs.chunks(ld).zip(dprobs.chunks_mut(ld)).take(rows) {
+        softmax_backward(&p[..n], &mut dp[..n], heads.scale());
+    }
+    let ds = View::rows(dprobs, ld);
+    gemm(&mut dq[at..], ldq, (rows, d, n), ds, s.keys_p.rhs(), false);
+    s.tile_p.pack(queries, rows, d);
+    let ds_t = View::transposed(dprobs, ld);
+    gemm(&mut s.dkeys, d, (n, d, rows), ds_t, s.tile_p.rhs(), true);
+}
+
+kernel! {
+    /// Replaces the gradient of the probabilities by the gradient of the unscaled scores.
+    fn softmax_backward / softmax_backward_body (p: &[f32], dp: &mut [f32], scale: f32)
+}
+
+#[inline(always)]
+fn softmax_backward_body<const F: bool>(p: &[f32], dp: &mut [f32], scale: f32) {
+    let dot = lane_sum(p.len(), |i| p[i] * dp[i]);
+    for (p, dp) in p.iter().zip(dp) {
+        *dp = (*dp - dot) * p * scale;
+    }
+}
+
+kernel! {
+    fn add / add_body (x: &mut [f32], y: &[f32])
+}
+
+#[inline(always)]
+fn add_body<const F: bool>(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x = fma::<F>(1.0, *y, *x);
+    }
+}
+
+const _: () = assert!(TILE.is_multiple_of(LANES));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, by: f32) -> Vec<f32> {
+        (0..n).map(|i| (i as f32 * by).sin()).collect()
+    }
+
+    #[test]
+    fn gradient_by_finite_differences() {
+        let heads = Heads { query: 4, kv: 2, dim: 6 };
+        let spans = [
+            Span { start: 0, len: 3, prefix: (0, 0) },
+            Span { start: 3, len: 2, prefix: (0, 3) },
+            Span { start: 5, len: 40, prefix: (0, 3) },
+        ];
+        let n = 45;
+        let (q, k, v) = (numbers(n * 24, 0.37), numbers(n * 12, 0.53), numbers(n * 12, 0.71));
+        let g = numbers(n * 24, 0.91);
+        let mut s = AttentionScratch::default();
+        let mut loss = |q: &[f32], k: &[f32], v: &[f32]| -> f64 {
+            let mut o = vec![0.0; n * 24];
+            attend((q, k, v), &mut o, heads, &spans, &mut s);
+            o.iter().zip(&g).map(|(o, g)| f64::from(*o) * f64::from(*g)).sum()
+        };
+        let (mut dq, mut dk, mut dv) = (vec![0.0; n * 24], vec![0.0; n * 12], vec![0.0; n * 12]);
+        let grads = (&mut dq[..], &mut dk[..], &mut dv[..]);
+        let mut s2 = AttentionScratch::default();
+        attend_backward((&q, &k, &v), &g, grads, heads, &spans, &mut s2);
+        let h = 1e-2f32;
+        let moved = |x: &[f32], i: usize, by: f32| {
+            let mut x = x.to_vec();
+            x[i] += by;
+            x
+        };
+        for i in (0..n * 12).step_by(17) {
+            let slope = |up: f64, down: f64| (up - down) / (2.0 * f64::from(h));
+            let nq = slope(loss(&moved(&q, i, h), &k, &v), loss(&moved(&q, i, -h), &k, &v));
+            let nk = slope(loss(&q, &moved(&k, i, h), &v), loss(&q, &moved(&k, i, -h), &v));
+            let nv = slope(loss(&q, &k, &moved(&v, i, h)), loss(&q, &k, &moved(&v, i, -h)));
+            assert!((nq - f64::from(dq[i])).abs() < 2e-3, "dq[{i}] {nq} {}", dq[i]);
+            assert!((nk - f64::from(dk[i])).abs() < 2e-3, "dk[{i}] {nk} {}", dk[i]);
+            assert!((nv - f64::from(dv[i])).abs() < 2e-3, "dv[{i}] {nv} {}", dv[i]);
+        }
+    }
+}

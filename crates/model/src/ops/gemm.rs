@@ -1,0 +1,432 @@
+//! Matrix products.
+//!
+//! `C = A B` or `C += A B` on one thread. Every element of C is one chain of multiply-adds
+//! over k in ascending order, so its bits do not depend on m, n or blocking.
+
+use super::Isa;
+
+/// Columns of a panel of B: two AVX-512 registers.
+pub(crate) const NR: usize = 32;
+/// Most rows of A that a kernel takes at once.
+const MR_MAX: usize = 8;
+/// Depth of a block: a panel of this depth stays in the first-level cache.
+const KC: usize = 192;
+/// Rows of a block of A that stays in the second-level cache.
+const MC: usize = 256;
+
+/// A strided matrix: element (i, j) is `data[i * rs + j * cs]`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rs: usize,
+    pub(crate) cs: usize,
+}
+
+impl<'a> View<'a> {
+    /// Rows of `ld` floats.
+    pub(crate) fn rows(data: &'a [f32], ld: usize) -> Self {
+        Self { data, rs: ld, cs: 1 }
+    }
+
+    /// The transpose of rows of `ld` floats.
+    pub(crate) fn transposed(data: &'a [f32], ld: usize) -> Self {
+        Self { data, rs: 1, cs: ld }
+    }
+}
+
+/// The right-hand matrix (k x n), read in panels of [`NR`] columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Rhs<'a> {
+    data: &'a [f32],
+    /// Distance between the starts of two panels.
+    panel: usize,
+    /// Distance between two rows of a panel.
+    row: usize,
+}
+
+impl<'a> Rhs<'a> {
+    /// Rows of `ld` floats, read in place: `ld` must be a multiple of [`NR`].
+    pub(crate) fn in_place(data: &'a [f32], ld: usize) -> Self {
+        debug_assert!(ld.is_multiple_of(NR));
+        Self { data, panel: NR, row: ld }
+    }
+}
+
+/// A right-hand matrix copied into panels, padded with zeros.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Panels {
+    data: Vec<f32>,
+    k: usize,
+    k_max: usize,
+}
+
+pub(crate) fn round_up(n: usize, to: usize) -> usize {
+    n.div_ceil(to) * to
+}
+
+impl Panels {
+    /// Empties the panels and makes room for `k_max` rows of `n` columns.
+    pub(crate) fn reset(&mut self, k_max: usize, n: usize) {
+        let len = k_max * round_up(n, NR);
+        if self.data.len() < len {
+            self.data.resize(len, 0.0);
+        }
+        self.k = 0;
+        self.k_max = k_max;
+    }
+
+    /// Appends `k` rows of `n` columns.
+    pub(crate) fn push(&mut self, b: View<'_>, k: usize, n: usize) {
+        assert!(self.k + k <= self.k_max, "the panels have room");
+        let (k0, k_max) = (self.k, self.k_max);
+        for (p, j0) in (0..n).step_by(NR).enumerate() {
+            let width = NR.min(n - j0);
+            let panel = &mut self.data[p * k_max * NR..(p + 1) * k_max * NR];
+            let rows = panel[k0 * NR..(k0 + k) * NR].chunks_exact_mut(NR);
+            for (i, row) in rows.enumerate() {
+                let at = i * b.rs + j0 * b.cs;
+                if b.cs == 1 {
+                    row[..width].copy_from_slice(&b.data[at..at + width]);
+                } else {
+                    for (j, x) in row[..width].iter_mut().enumerate() {
+                        *x = b.data[at + j * b.cs];
+                    }
+                }
+                row[width..].fill(0.0);
+            }
+        }
+        self.k += k;
+    }
+
+    /// Copies all of a k x n matrix.
+    pub(crate) fn pack(&mut self, b: View<'_>, k: usize, n: usize) {
+        self.reset(k, n);
+        self.push(b, k, n);
+    }
+
+    pub(crate) fn rhs(&self) -> Rhs<'_> {
+        Rhs { data: &self.data, panel: self.k_max * NR, row: NR }
+    }
+}
+
+/// `C (+)= A B` for C of `m` rows of `n` columns, `ldc` apart; A is m x k, B is k x n.
+pub(crate) fn gemm(
+    c: &mut [f32],
+    ldc: usize,
+    (m, n, k): (usize, usize, usize),
+    a: View<'_>,
+    b: Rhs<'_>,
+    accumulate: bool,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if !accumulate {
+            for row in c.chunks_mut(ldc).take(m) {
+                row[..n].fill(0.0);
+            }
+        }
+        return;
+    }
+    assert!(c.len() >= (m - 1) * ldc + n && ldc >= n, "C is large enough");
+    assert!(a.data.len() > (m - 1) * a.rs + (k - 1) * a.cs, "A is large enough");
+    let last = (n - 1) / NR * b.panel + (k - 1) * b.row + NR;
+    assert!(b.data.len() >= last, "B is large enough");
+    let (kernel, mr) = kernel();
+    for k0 in (0..k).step_by(KC) {
+        let kc = KC.min(k - k0);
+        let load = accumulate || k0 > 0;
+        for i0 in (0..m).step_by(MC) {
+            let mc = MC.min(m - i0);
+            for j0 in (0..n).step_by(NR) {
+                let b_at = &b.data[j0 / NR * b.panel + k0 * b.row..];
+                for i in (i0..i0 + mc).step_by(mr) {
+                    let rows = mr.min(i0 + mc - i);
+                    let tile = Tile {
+                        rows,
+                        cols: NR.min(n - j0),
+                        k: kc,
+                        a: a.data[i * a.rs + k0 * a.cs..].as_ptr(),
+                        rs: a.rs,
+                        cs: a.cs,
+                        b: b_at.as_ptr(),
+                        ldb: b.row,
+                        load,
+                    };
+                    run_tile(kernel, &tile, &mut c[i * ldc + j0..], ldc);
+                }
+            }
+        }
+    }
+}
+
+/// One call of a kernel: a few rows of A against one panel of B.
+struct Tile {
+    rows: usize,
+    cols: usize,
+    k: usize,
+    a: *const f32,
+    rs: usize,
+    cs: usize,
+    b: *const f32,
+    ldb: usize,
+    load: bool,
+}
+
+/// Computes a tile into C, `ldc` apart. A and B must cover the tile and C must have room for
+/// all [`NR`] columns of its rows.
+type Kernel = unsafe fn(&Tile, *mut f32, usize);
+
+fn run_tile(kernel: Kernel, tile: &Tile, c: &mut [f32], ldc: usize) {
+    if tile.cols == NR {
+        // SAFETY: `gemm` checked that A, B and C cover the tile.
+        unsafe { kernel(tile, c.as_mut_ptr(), ldc) };
+        return;
+    }
+    let mut edge = [0.0f32; MR_MAX * NR];
+    if tile.load {
+        for r in 0..tile.rows {
+            edge[r * NR..][..tile.cols].copy_from_slice(&c[r * ldc..][..tile.cols]);
+        }
+    }
+    // SAFETY: `gemm` checked A and B, whose panels are padded to NR; `edge` has room for all.
+    unsafe { kernel(tile, edge.as_mut_ptr(), NR) };
+    for r in 0..tile.rows {
+        c[r * ldc..][..tile.cols].copy_from_slice(&edge[r * NR..][..tile.cols]);
+    }
+}
+
+fn kernel() -> (Kernel, usize) {
+    match Isa::detect() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => (x86::avx512, 8),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => (x86::avx2, 3),
+        _ => (portable::<{ cfg!(target_arch = "aarch64") }>, 2),
+    }
+}
+
+/// The kernel for any machine, one row at a time.
+///
+/// # Safety
+/// See [`Kernel`].
+unsafe fn portable<const F: bool>(t: &Tile, c: *mut f32, ldc: usize) {
+    for r in 0..t.rows {
+        // SAFETY: the caller gives pointers that cover the tile.
+        unsafe {
+            let row: &mut [f32; NR] = &mut *c.add(r * ldc).cast();
+            let mut acc = if t.load { *row } else { [0.0; NR] };
+            for p in 0..t.k {
+                let x = *t.a.add(r * t.rs + p * t.cs);
+                let b: &[f32; NR] = &*t.b.add(p * t.ldb).cast();
+                for (s, y) in acc.iter_mut().zip(b) {
+                    *s = super::fma::<F>(x, *y, *s);
+                }
+            }
+            *row = acc;
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
+    };
+
+    use super::Tile;
+
+    /// # Safety
+    /// See [`super::Kernel`]; the machine must have AVX-512F.
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn avx512(t: &Tile, c: *mut f32, ldc: usize) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe {
+            match t.rows {
+                1 => rows512::<1>(t, c, ldc),
+                2 => rows512::<2>(t, c, ldc),
+                3 => rows512::<3>(t, c, ldc),
+                4 => rows512::<4>(t, c, ldc),
+                5 => rows512::<5>(t, c, ldc),
+                6 => rows512::<6>(t, c, ldc),
+                7 => rows512::<7>(t, c, ldc),
+                _ => rows512::<8>(t, c, ldc),
+            }
+        }
+    }
+
+    /// # Safety
+    /// See [`super::Kernel`]; the machine must have AVX-512F.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn rows512<const M: usize>(t: &Tile, c: *mut f32, ldc: usize) {
+        // SAFETY: the caller gives pointers that cover the tile.
+        unsafe {
+            let mut acc: [[__m512; 2]; M] = [[_mm512_setzero_ps(); 2]; M];
+            if t.load {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    acc[0] = _mm512_loadu_ps(c.add(r * ldc));
+                    acc[1] = _mm512_loadu_ps(c.add(r * ldc + 16));
+                }
+            }
+            let (mut a, mut b) = (t.a, t.b);
+            for _ in 0..t.k {
+                let b0 = _mm512_loadu_ps(b);
+                let b1 = _mm512_loadu_ps(b.add(16));
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    let x = _mm512_set1_ps(*a.add(r * t.rs));
+                    acc[0] = _mm512_fmadd_ps(x, b0, acc[0]);
+                    acc[1] = _mm512_fmadd_ps(x, b1, acc[1]);
+                }
+                a = a.wrapping_add(t.cs);
+                b = b.wrapping_add(t.ldb);
+            }
+            for (r, acc) in acc.iter().enumerate() {
+                _mm512_storeu_ps(c.add(r * ldc), acc[0]);
+                _mm512_storeu_ps(c.add(r * ldc + 16), acc[1]);
+            }
+        }
+    }
+
+    /// # Safety
+    /// See [`super::Kernel`]; the machine must have AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn avx2(t: &Tile, c: *mut f32, ldc: usize) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe {
+            match t.rows {
+                1 => rows256::<1>(t, c, ldc),
+                2 => rows256::<2>(t, c, ldc),
+                _ => rows256::<3>(t, c, ldc),
+            }
+        }
+    }
+
+    /// # Safety
+    /// See [`super::Kernel`]; the machine must have AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn rows256<const M: usize>(t: &Tile, c: *mut f32, ldc: usize) {
+        // SAFETY: the caller gives pointers that cover the tile.
+        unsafe {
+            let mut acc: [[__m256; 4]; M] = [[_mm256_setzero_ps(); 4]; M];
+            if t.load {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    for (q, acc) in acc.iter_mut().enumerate() {
+                        *acc = _mm256_loadu_ps(c.add(r * ldc + 8 * q));
+                    }
+                }
+            }
+            let (mut a, mut b) = (t.a, t.b);
+            for _ in 0..t.k {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    let x = _mm256_set1_ps(*a.add(r * t.rs));
+                    for (q, acc) in acc.iter_mut().enumerate() {
+                        *acc = _mm256_fmadd_ps(x, _mm256_loadu_ps(b.add(8 * q)), *acc);
+                    }
+                }
+                a = a.wrapping_add(t.cs);
+                b = b.wrapping_add(t.ldb);
+            }
+            for (r, acc) in acc.iter().enumerate() {
+                for (q, acc) in acc.iter().enumerate() {
+                    _mm256_storeu_ps(c.add(r * ldc + 8 * q), *acc);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(2_654_435_761).max(1);
+        (0..n)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                (state % 2001) as f32 / 1000.0 - 1.0
+            })
+            .collect()
+    }
+
+    /// Every kernel this machine runs, against the plain triple loop, on odd shapes.
+    #[test]
+    fn kernels_agree_with_the_triple_loop() {
+        let mut kernels: Vec<(Kernel, usize)> = vec![(portable::<false>, 2), kernel()];
+        #[cfg(target_arch = "x86_64")]
+        if Isa::detect() != Isa::Portable {
+            kernels.push((x86::avx2, 3));
+        }
+        for (m, n, k) in [(1, 1, 1), (7, 33, 5), (8, 32, 16), (13, 70, 9), (3, 64, 40)] {
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let mut panels = Panels::default();
+            panels.pack(View::rows(&b, n), k, n);
+            let rhs = panels.rhs();
+            for &(kernel, mr) in &kernels {
+                let mut c = vec![0.5f32; m * n];
+                for i in (0..m).step_by(mr) {
+                    for j in (0..n).step_by(NR) {
+                        let tile = Tile {
+                            rows: mr.min(m - i),
+                            cols: NR.min(n - j),
+                            k,
+                            a: a[i * k..].as_ptr(),
+                            rs: k,
+                            cs: 1,
+                            b: rhs.data[j / NR * rhs.panel..].as_ptr(),
+                            ldb: rhs.row,
+                            load: true,
+                        };
+                        run_tile(kernel, &tile, &mut c[i * n + j..], n);
+                    }
+                }
+                for i in 0..m {
+                    for j in 0..n {
+                        let exact: f32 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+                        assert!((c[i * n + j] - 0.5 - exact).abs() < 1e-4, "{m}x{n}x{k}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bits of a row do not depend on the rows beside it, nor on how B is laid out.
+    #[test]
+    fn rows_are_independent() {
+        let (m, n, k) = (37, 96, 300);
+        let (a, b) = (numbers(m * k, 3), numbers(k * n, 4));
+        let mut panels = Panels::default();
+        panels.pack(View::rows(&b, n), k, n);
+        let mut all = vec![0.0; m * n];
+        gemm(&mut all, n, (m, n, k), View::rows(&a, k), panels.rhs(), false);
+        for i in 0..m {
+            let mut row = vec![0.0; n];
+            let one = View::rows(&a[i * k..], k);
+            gemm(&mut row, n, (1, n, k), one, Rhs::in_place(&b, n), false);
+            assert_eq!(row, all[i * n..][..n]);
+        }
+    }
+
+    #[test]
+    fn transposed_operands() {
+        let (m, n, k) = (5, 40, 11);
+        let (at, bt) = (numbers(k * m, 5), numbers(n * k, 6));
+        let mut panels = Panels::default();
+        panels.pack(View::transposed(&bt, k), k, n);
+        let mut c = vec![0.0; m * n];
+        gemm(&mut c, n, (m, n, k), View::transposed(&at, m), panels.rhs(), false);
+        for i in 0..m {
+            for j in 0..n {
+                let exact: f32 = (0..k).map(|p| at[p * m + i] * bt[j * k + p]).sum();
+                assert!((c[i * n + j] - exact).abs() < 1e-4);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The output layer: log-probs of selected tokens, and their gradient.
+//!
+//! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
+
+use super::{Panels, View, fma, gemm, kernel, lane_sum, softmax};
+
+/// Rows of logits that exist at once.
+const ROWS: usize = 128;
+
+/// The output weights, packed for both directions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Head {
+    vocab: usize,
+    width: usize,
+    forward: Panels,
+    backward: Panels,
+}
+
+/// Buffers that grow once.
+#[derive(Debug, Default)]
+pub(crate) struct HeadScratch {
+    logits: Vec<f32>,
+    hidden: Panels,
+}
+
+/// What the log-softmax of a row of logits needs: its normaliser and its entropy in nats.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stats {
+    pub(crate) log_sum_exp: f32,
+    pub(crate) entropy: f32,
+}
+
+kernel! {
+    /// The statistics of `softmax(row * inverse_temperature)`.
+    fn log_softmax_stats / stats_body (row: &[f32], inverse_temperature: f32) -> Stats
+}
+
+#[inline(always)]
+fn stats_body<const F: bool>(row: &[f32], inverse_temperature: f32) -> Stats {
+    let max = softmax::max(row) * inverse_temperature;
+    let shifted = |i: usize| fma::<F>(row[i], inverse_temperature, -max);
+    let sum = lane_sum(row.len(), |i| softmax::exp::<F>(shifted(i)));
+    let mean = lane_sum(row.len(), |i| shifted(i) * softmax::exp::<F>(shifted(i))) / sum;
+    let log_sum = sum.ln();
+    Stats { log_sum_exp: max + log_sum, entropy: log_sum - mean }
+}
+
+kernel! {
+    /// Replaces logits by `scale * softmax(logits * inverse_temperature)`.
+    fn scaled_probs / scaled_probs_body (
+        row: &mut [f32], inverse_temperature: f32, log_sum_exp: f32, scale: f32
+    )
+}
+
+#[inline(always)]
+fn scaled_probs_body<const F: bool>(
+    row: &mut [f32],
+    inverse_temperature: f32,
+    log_sum_exp: f32,
+    scale: f32,
+) {
+    for x in row {
+        *x = scale * softmax::exp::<F>(fma::<F>(*x, inverse_temperature, -log_sum_exp));
+    }
+}
+
+impl Head {
+    pub(crate) fn pack(&mut self, weight: &[f32], vocab: usize, width: usize) {
+        self.vocab = vocab;
+        self.width = width;
+        self.forward.pack(View::transposed(weight, width), width, vocab);
+        self.backward.pack(View::rows(weight, width), vocab, width);
+    }
+
+    /// Logits of `rows` rows of `x`.
+    pub(crate) fn logits(&self, x: &[f32], rows: usize, logits: &mut [f32]) {
+        let shape = (rows, self.vocab, self.width);
+        gemm(logits, self.vocab, shape, View::rows(x, self.width), self.forward.rhs(), false);
+    }
+
+    /// Statistics of every row of `x`, and the log-prob of each `(row, token)` of `targets`,
+    /// which come in ascending order of rows.
+    pub(crate) fn log_probs(
+        &self,
+        x: &[f32],
+        targets: &[(usize, u32)],
+        inverse_temperature: f32,
+        (stats, log_probs): (&mut Vec<Stats>, &mut Vec<f32>),
+        s: &mut HeadScratch,
+    ) {
+        stats.clear();
+        log_probs.clear();
+        let mut next = targets.iter().peekable();
+        for (c, x) in x.chunks(ROWS * self.width).enumerate() {
+            let rows = x.len() / self.width;
+            s.logits.resize(ROWS * self.vocab, 0.0);
+            self.logits(x, rows, &mut s.logits);
+            for (r, row) in s.logits.chunks(self.vocab).take(rows).enumerate() {
+                let found = log_softmax_stats(row, inverse_temperature);
+                stats.push(found);
+                while let Some((_, token)) = next.next_if(|t| t.0 == c * ROWS + r) {
+                    let logit = row[*token as usize] * inverse_temperature;
+                    log_probs.push(logit - found.log_sum_exp);
+                }
+            }
+        }
+    }
+
+    /// Writes `dx` and adds to `dweight` what the gradients of the log-probs give.
+    pub(crate) fn backward(
+        &self,
+        x: &[f32],
+        targets: &[((usize, u32), f32)],
+        (inverse_temperature, stats): (f32, &[Stats]),
+        dx: &mut [f32],
+        dweight: &mut [f32],
+        s: &mut HeadScratch,
+    ) {
+        let mut next = targets.iter().peekable();
+        let chunk = ROWS * self.width;
+        for (c, (x, dx)) in x.chunks(chunk).zip(dx.chunks_mut(chunk)).enumerate() {
+            let rows = x.len() / self.width;
+            s.logits.resize(ROWS * self.vocab, 0.0);
+            self.logits(x, rows, &mut s.logits);
+            for (r, row) in s.logits.chunks_mut(self.vocab).take(rows).enumerate() {
+                let i = c * ROWS + r;
+                let mut here = next.clone();
+                let mut total = 0.0;
+                while let Some((_, g)) = here.next_if(|t| t.0.0 == i) {
+                    total += g;
+                }
+                let scale = -total * inverse_temperature;
+                scaled_probs(row, inverse_temperature, stats[i].log_sum_exp, scale);
+                while let Some(((_, token), g)) = next.next_if(|t| t.0.0 == i) {
+                    row[*token as usize] += g * inverse_temperature;
+                }
+            }
+            let dlogits = View::rows(&s.logits, self.vocab);
+            let shape = (rows, self.width, self.vocab);
+            gemm(dx, self.width, shape, dlogits, self.backward.rhs(), false);
+            s.hidden.pack(View::rows(x, self.width), rows, self.width);
+            let dlogits_t = View::transposed(&s.logits, self.vocab);
+            let shape = (self.vocab, self.width, rows);
+            gemm(dweight, self.width, shape, dlogits_t, s.hidden.rhs(), true);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The operations of the transformer, forward and backward, on the CPU.
+//!
+//! Each kernel is written once in plain Rust and compiled for several instruction sets; which
+//! one runs is decided when the process starts ([`Isa::detect`]). Matrix products have
+//! hand-written inner loops. Every sum runs in an order that depends only on the row it
+//! belongs to, never on its neighbours in the batch or on the number of threads: this is what
+//! makes a decoded log-prob bit-equal to the one that training computes.
+
+use std::sync::OnceLock;
+
+mod attention;
+mod gemm;
+mod head;
+mod norm;
+mod optimizer;
+mod rope;
+mod softmax;
+mod swiglu;
+
+pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
+pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
+pub(crate) use head::{Head, HeadScratch, Stats, log_softmax_stats};
+pub(crate) use norm::{rms_norm, rms_norm_backward};
+pub use optimizer::{AdamW, adamw, sum_of_squares};
+pub(crate) use rope::Rope;
+pub(crate) use softmax::softmax;
+pub(crate) use swiglu::{swiglu, swiglu_backward};
+
+/// An instruction set for which the kernels are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// x86-64 with AVX-512 (F, BW, DQ, VL).
+    Avx512,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// 64-bit Arm, whose NEON is always there.
+    Neon,
+    /// Anything else.
+    Portable,
+}
+
+impl Isa {
+    /// The best one this machine runs.
+    pub fn detect() -> Self {
+        static FOUND: OnceLock<Isa> = OnceLock::new();
+        *FOUND.get_or_init(Self::probe)
+    }
+
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2+FMA",
+            Self::Neon => "NEON",
+            Self::Portable => "portable",
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn probe() -> Self {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        match (avx2, avx512) {
+            (true, true) => Self::Avx512,
+            (true, false) => Self::Avx2,
+            _ => Self::Portable,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn probe() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Neon } else { Self::Portable }
+    }
+}
+
+/// `a * b + c`, fused where the instruction set has it (`F`); elsewhere a call to a library
+/// function would be a hundred times slower than two roundings.
+#[inline(always)]
+pub(crate) fn fma<const F: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if F { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Compiles a kernel for each instruction set and dispatches between them.
+///
+/// `kernel!(fn name / body (x: T, ...) -> R)` defines `name`, which calls the generic
+/// `#[inline(always)] fn body<const F: bool>(x: T, ...) -> R`.
+macro_rules! kernel {
+    ($(#[$doc:meta])* fn $name:ident / $body:ident ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "a kernel takes its arrays apart")]
+        pub(crate) fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                #[allow(clippy::too_many_arguments, reason = "a kernel takes its arrays apart")]
+                fn avx512($($arg: $ty),*) $(-> $ret)? { $body::<true>($($arg),*) }
+                #[target_feature(enable = "avx2,fma")]
+                #[allow(clippy::too_many_arguments, reason = "a kernel takes its arrays apart")]
+                fn avx2($($arg: $ty),*) $(-> $ret)? { $body::<true>($($arg),*) }
+                match $crate::ops::Isa::detect() {
+                    // SAFETY: the features were detected on this machine.
+                    $crate::ops::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: the features were detected on this machine.
+                    $crate::ops::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    _ => {}
+                }
+            }
+            $body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
+        }
+    };
+}
+pub(crate) use kernel;
+
+/// Lanes of the blocked sums: one AVX-512 register.
+pub(crate) const LANES: usize = 16;
+
+/// The sum of `f(i)` over `0..n`, in sixteen interleaved partial sums that are then added in
+/// a fixed order.
+#[inline(always)]
+pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = n / LANES * LANES;
+    let mut i = 0;
+    while i < whole {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(i + l);
+        }
+        i += LANES;
+    }
+    for (l, lane) in lanes.iter_mut().enumerate().take(n - whole) {
+        *lane += f(whole + l);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

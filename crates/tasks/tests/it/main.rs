@@ -1,0 +1,4 @@
+//! The integration tests of `tasks`: one binary.
+
+mod composed;
+mod families;

@@ -1,0 +1,27 @@
+//! The wall of resource limits, put up in every fork before the program is compiled.
+//!
+//! Processor time is limited twice: from outside by the watcher in `run.rs`, which decides the
+//! verdict, and here, a second later, for a candidate whose watcher has died.
+
+use crate::{Limits, Value};
+
+const OPEN_FILES_MAX: i64 = 16;
+const FILE_BYTES_MAX: i64 = 1 << 20;
+
+/// `(resource, soft, hard)` for each limit of a candidate, as the zygote wants them.
+pub(crate) fn of(limits: &Limits) -> Value {
+    let memory = i64::try_from(limits.memory_mib << 20).unwrap_or(i64::MAX);
+    let cpu_s = i64::try_from(limits.cpu_ms.div_ceil(1000)).unwrap_or(i64::MAX - 2);
+    let all = [
+        (libc::RLIMIT_AS, memory, memory),
+        (libc::RLIMIT_CPU, cpu_s + 1, cpu_s + 2),
+        (libc::RLIMIT_NPROC, 0, 0),
+        (libc::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX),
+        (libc::RLIMIT_FSIZE, FILE_BYTES_MAX, FILE_BYTES_MAX),
+        (libc::RLIMIT_CORE, 0, 0),
+    ];
+    let triple = |(name, soft, hard): &(_, i64, i64)| {
+        Value::Tuple(vec![Value::Int(i64::from(*name)), Value::Int(*soft), Value::Int(*hard)])
+    };
+    Value::List(all.iter().map(triple).collect())
+}

@@ -1,0 +1,115 @@
+//! Which Python runs the programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::jail::credentials;
+use crate::{VerifierConfig, VerifyError};
+
+/// The oldest release whose sockets, marshal format and syntax the zygote relies on.
+const VERSION_MIN: (u32, u32) = (3, 9);
+
+/// Where to look when the configuration names none: first the search path.
+const NAMES: [&str; 3] = ["python3", "/usr/bin/python3", "/usr/local/bin/python3"];
+
+/// Prints, one per line: the real executable, its version, and the folders it reads. Launchers
+/// (pyenv, virtual environments) are seen through; the folders of shared libraries are those
+/// that a few modules with foreign dependencies really map.
+const QUESTION: &str = r#"
+import os, sys, sysconfig
+print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+print("%d.%d.%d" % sys.version_info[:3])
+folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+folders += [p for p in sys.path if os.path.isdir(p) and p.startswith(sys.base_prefix + os.sep)]
+for name in ("_ctypes", "_hashlib", "_bz2", "_lzma", "zlib", "_decimal"):
+    try:
+        __import__(name)
+    except ImportError:
+        pass
+try:
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            path = line.split(None, 5)[-1].strip()
+            if path.startswith("/") and ".so" in os.path.basename(path):
+                folders.append(os.path.dirname(path))
+except OSError:
+    pass
+for folder in sorted(set(map(os.path.realpath, folders))):
+    print(folder)
+"#;
+
+/// The interpreter in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonInfo {
+    /// The real executable, behind any launcher.
+    pub path: PathBuf,
+    /// As in `3.11.2`.
+    pub version: String,
+    /// The folders that a program may read: the library, and the shared libraries it needs.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+impl PythonInfo {
+    /// Whether a user that owns nothing could still import modules. Root's own pyenv fails
+    /// this: its folders are closed to everyone else.
+    pub(crate) fn is_reachable_by_others(&self) -> bool {
+        self.folders.iter().all(|folder| credentials::reachable_by_others(folder))
+    }
+}
+
+/// Finds the interpreter: the configured one, or the first `python3` that will do.
+///
+/// Root prefers one that its unprivileged zygotes can import modules from.
+pub fn find_python(config: &VerifierConfig) -> Result<PythonInfo, VerifyError> {
+    if let Some(path) = &config.python {
+        return ask(path).map_err(|reason| VerifyError::Python { reason });
+    }
+    let mut found = Vec::new();
+    let mut refusals = Vec::new();
+    for name in NAMES {
+        match ask(Path::new(name)) {
+            Ok(python) if credentials::uid_for(0).is_none() || python.is_reachable_by_others() => {
+                return Ok(python);
+            }
+            Ok(python) => found.push(python),
+            Err(reason) => refusals.push(reason),
+        }
+    }
+    let reason = refusals.first().cloned().unwrap_or_default();
+    found.into_iter().next().ok_or(VerifyError::Python { reason })
+}
+
+/// Every interpreter of this crate is started through here.
+#[expect(clippy::disallowed_methods, reason = "only verify starts processes, and only here")]
+pub(crate) fn command(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    command
+}
+
+fn ask(python: &Path) -> Result<PythonInfo, String> {
+    let shown = python.display();
+    let answer = command(python)
+        .args(["-s", "-B", "-c", QUESTION])
+        .output()
+        .map_err(|error| format!("{shown}: {error}"))?;
+    let text = String::from_utf8_lossy(&answer.stdout);
+    let mut lines = text.lines();
+    let (Some(path), Some(version)) = (lines.next(), lines.next()) else {
+        return Err(format!("{shown} does not run"));
+    };
+    let (major, minor) = VERSION_MIN;
+    if release(version).is_none_or(|release| release < VERSION_MIN) {
+        return Err(format!("{shown} is Python {version}, older than {major}.{minor}"));
+    }
+    Ok(PythonInfo {
+        path: path.into(),
+        version: version.to_owned(),
+        folders: lines.map(PathBuf::from).collect(),
+    })
+}
+
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}

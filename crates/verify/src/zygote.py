@@ -1,0 +1,332 @@
+# The zygote: a warmed-up Python that forks one candidate at a time.
+#
+# The verifier starts it with two arguments, the numbers of two inherited descriptors: the
+# control socket, and a Landlock ruleset or -1. It imports what programs use, puts up the
+# walls, and then answers the control socket. It never reads a byte that a candidate wrote:
+# the program and its inputs travel on a socket of their own, which only the fork reads.
+import sys
+
+sys.path[:] = [folder for folder in sys.path if folder]
+
+import os
+
+# Hooks that run after every fork cost time and reseed `random`; the modules below get none.
+os.register_at_fork = lambda **hooks: None
+
+import gc
+import marshal
+import resource
+import types
+import _socket
+from collections import deque
+
+COMPILE_ERROR, TEST_ERROR, MEMORY_ERROR, LOAD_ERROR, NO_ENTRY, VALUE, DONE = 2, 3, 4, 5, 6, 1, 0
+CONTROL_FD = 3
+
+LEAN = """math cmath collections heapq itertools functools bisect re string random operator
+typing copy dataclasses enum abc types array contextlib numbers time traceback""".split()
+FAT = """json datetime calendar decimal fractions statistics hashlib base64 binascii struct
+textwrap difflib unicodedata queue threading graphlib pprint reprlib secrets uuid io csv
+collections.abc html html.parser urllib.parse zlib warnings weakref inspect ast dis keyword
+tokenize token locale zoneinfo shlex fnmatch glob pathlib tempfile timeit codecs colorsys
+sched ipaddress hmac signal platform stringprep encodings.idna encodings.utf_16
+encodings.latin_1 encodings.ascii importlib.util pickle ctypes _strptime opcode
+heapq asyncio""".split()
+
+
+def import_all(names):
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError:
+            pass
+
+
+# --- the fork -----------------------------------------------------------------------------
+
+
+type_name = type.__dict__["__name__"].__get__
+error_args = BaseException.__dict__["args"].__get__
+
+
+def describe(error):
+    """The exception in one line, without running any code of the program."""
+    text = type_name(type(error))
+    args = error_args(error)
+    if args and type(args[0]) is str:
+        text += ": " + args[0]
+    return text[:200].encode("utf-8", "replace")
+
+
+def plain(value, depth=0):
+    """The same value made of exact builtin types; subclasses of containers are unwrapped."""
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return value
+    if depth > 250:
+        raise ValueError("value nested too deep")
+    if isinstance(value, (list, deque)):
+        base = list if isinstance(value, list) else deque
+        return [plain(item, depth + 1) for item in base.__iter__(value)]
+    if isinstance(value, tuple):
+        return tuple([plain(item, depth + 1) for item in tuple.__iter__(value)])
+    if isinstance(value, set):
+        return {plain(item, depth + 1) for item in set.__iter__(value)}
+    if isinstance(value, frozenset):
+        return frozenset([plain(item, depth + 1) for item in frozenset.__iter__(value)])
+    if isinstance(value, dict):
+        pairs = dict.items(value)
+        return {plain(key, depth + 1): plain(item, depth + 1) for key, item in pairs}
+    if isinstance(value, int):
+        return int.__pos__(value)
+    if isinstance(value, float):
+        return float.__pos__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError("returned a " + type(value).__name__)
+
+
+def encode(value):
+    try:
+        return marshal.dumps(value, 2)
+    except ValueError:
+        return marshal.dumps(plain(value), 2)
+
+
+def find_entry(scope, name):
+    """What to call for one test: a function, or a method of a fresh `Solution`."""
+    found = scope.get(name)
+    if callable(found):
+        return found
+    return getattr(scope["Solution"](), name)
+
+
+def has_entry(scope, name):
+    if callable(scope.get(name)):
+        return True
+    return isinstance(scope.get("Solution"), type) and hasattr(scope["Solution"], name)
+
+
+def run_tests(scope, entry, tests, send):
+    for arguments in tests:
+        try:
+            payload = encode(find_entry(scope, entry)(*marshal.loads(arguments)))
+        except MemoryError:
+            payload = None
+        except BaseException as error:
+            send(TEST_ERROR, describe(error))
+            continue
+        if payload is None:
+            send(MEMORY_ERROR, b"")
+        else:
+            send(VALUE, payload)
+    send(DONE, b"")
+
+
+def run_program(program, entry, tests, send):
+    try:
+        code = compile(program, "<program>", "exec", 0, True)
+    except BaseException as error:
+        return send(COMPILE_ERROR, describe(error))
+    module = types.ModuleType("solution")
+    sys.modules["solution"] = module
+    scope = module.__dict__
+    try:
+        exec(code, scope)
+        found = has_entry(scope, entry)
+    except MemoryError:
+        found = None
+    except BaseException as error:
+        return send(LOAD_ERROR, describe(error))
+    if found is None:
+        return send(MEMORY_ERROR, b"")
+    if not found:
+        return send(NO_ENTRY, b"")
+    run_tests(scope, entry, tests, send)
+
+
+def read_exact(fd, size):
+    parts = []
+    while size:
+        part = os.read(fd, min(size, 1 << 20))
+        if not part:
+            os._exit(0)
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def write_frame(fd, kind, payload):
+    frame = len(payload).to_bytes(4, "little") + bytes([kind]) + payload
+    sent = os.write(fd, frame)
+    while sent < len(frame):
+        sent += os.write(fd, frame[sent : sent + (1 << 20)])
+
+
+def be_candidate(fd, tie_to_parent):
+    os.close(CONTROL_FD)
+    tie_to_parent()
+    size = int.from_bytes(read_exact(fd, 4), "little")
+    program, entry, tests, limits = marshal.loads(read_exact(fd, size))
+    for name, soft, hard in limits:
+        resource.setrlimit(name, (soft, hard))
+    run_program(program, entry, tests, lambda kind, payload: write_frame(fd, kind, payload))
+
+
+# --- before the first fork ----------------------------------------------------------------
+
+WARM_UP = [
+    ("def f(a, b):\n    return a + b\n", "f", [(1, 2), ("a", "b"), ([1], [2]), (1, "a")]),
+    ("class Solution:\n    def f(self, a):\n        return {a: (a, None, True, 1.5)}\n", "f", [(1,)]),
+    ("def f(:\n", "f", []),
+    ("raise ValueError('x')\n", "f", []),
+    ("g = 1\n", "f", []),
+    (
+        "from typing import List\nfrom collections import defaultdict, deque\nimport heapq\n"
+        "def f(n: int) -> List[int]:\n    d = defaultdict(list)\n    q = deque([n])\n"
+        "    table = [[0] * (n + 1) for _ in range(n + 1)]\n"
+        "    for i in range(1, n + 1):\n        for j in range(1, n + 1):\n"
+        "            table[i][j] = min(table[i - 1][j], table[i][j - 1]) + 1\n"
+        "            d[i % 7].append((i, j))\n"
+        "    h = []\n    while q:\n        x = q.popleft()\n        heapq.heappush(h, (x, str(x)))\n"
+        "        if x > 0:\n            q.append(x - 1)\n"
+        "    return sorted({k: len(v) for k, v in d.items()}.items(), key=lambda p: -p[1])\n",
+        "f",
+        [(20,), (-1,), (None,)],
+    ),
+    (
+        "import functools\n@functools.lru_cache(None)\ndef f(n):\n"
+        "    return n if n < 2 else f(n - 1) + f(n - 2)\n",
+        "f",
+        [(30,), (10**6,)],
+    ),
+    (
+        "def f(s):\n    seen = set()\n    try:\n        return {}['x']\n    except KeyError as e:\n"
+        "        return f'{len(s):>5}|{s!r}' + ''.join(c for c in reversed(s)).upper()\n",
+        "f",
+        [("hello world",), ("",)],
+    ),
+]
+
+
+def warm_up():
+    """Runs the paths that every candidate takes, so that its fork finds the pages written."""
+    for program, entry, tests in WARM_UP:
+        blobs = [marshal.dumps(arguments, 2) for arguments in tests]
+        for _ in range(3):
+            run_program(program, entry, blobs, lambda kind, payload: None)
+    sys.modules.pop("solution", None)
+
+
+class WallError(Exception):
+    pass
+
+
+def drop_user(uid):
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+def build_walls(config, ruleset_fd):
+    """Puts up the walls that last; returns what ties a fork's life to this process."""
+    try:
+        import ctypes
+    except ImportError:
+        raise WallError("seccomp filter: this python lacks the ctypes module")
+    libc = ctypes.CDLL(None, use_errno=True)
+    prctl, syscall = libc.prctl, libc.syscall
+    prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+    syscall.argtypes = [ctypes.c_long] * 4
+    syscall.restype = ctypes.c_long
+
+    def require(wall, result):
+        if result != 0:
+            raise WallError(wall + ": " + os.strerror(ctypes.get_errno()))
+
+    drop_user(config["uid"])
+    # Changing the user clears both of these.
+    require("parent death signal", prctl(1, 9, 0, 0, 0))
+    require("not dumpable", prctl(4, 0, 0, 0, 0))
+    if os.getppid() != config["parent"]:
+        os._exit(0)
+    require("no new privileges", prctl(38, 1, 0, 0, 0))
+    if ruleset_fd >= 0:
+        require("landlock", syscall(config["landlock_restrict_self"], ruleset_fd, 0, 0))
+        os.close(ruleset_fd)
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+    for code in config["filters"]:
+        program = Program(len(code) // 8, code)
+        address = ctypes.addressof(program)
+        if syscall(config["seccomp"], 1, 4, address) != 0:
+            require("seccomp filter", syscall(config["seccomp"], 1, 0, address))
+
+    zygote = os.getpid()
+
+    def tie_to_parent():
+        prctl(1, 9, 0, 0, 0)
+        if os.getppid() != zygote:
+            os._exit(0)
+
+    return tie_to_parent
+
+
+def serve(control, tie_to_parent):
+    fork, wait4, close = os.fork, os.wait4, os.close
+    while True:
+        order, ancillary, _, _ = control.recvmsg(1, 64)
+        if not order:
+            return
+        fd = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
+        pid = fork()
+        if pid == 0:
+            try:
+                be_candidate(fd, tie_to_parent)
+            finally:
+                os._exit(0)
+        close(fd)
+        control.send(pid.to_bytes(4, "little"))
+        # Reaping waits for the order, so that the verifier never holds a stale pid.
+        if not control.recv(1):
+            return
+        _, status, usage = wait4(pid, 0)
+        cpu_us = int((usage.ru_utime + usage.ru_stime) * 1e6)
+        control.send(status.to_bytes(4, "little") + cpu_us.to_bytes(8, "little"))
+
+
+def main():
+    control_fd, ruleset_fd = int(sys.argv[1]), int(sys.argv[2])
+    os.dup2(control_fd, 30)
+    if ruleset_fd >= 0:
+        os.dup2(ruleset_fd, 31)
+        ruleset_fd = 4
+        os.dup2(31, ruleset_fd)
+    os.dup2(30, CONTROL_FD)
+    os.closerange(5 if ruleset_fd >= 0 else 4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    control = _socket.socket(fileno=CONTROL_FD)
+    try:
+        config = marshal.loads(control.recv(1 << 20))
+        import_all(LEAN + FAT if config["preload_all"] else LEAN)
+        sys.argv[:] = ["solution.py"]
+        os.environ.clear()
+        warm_up()
+        tie_to_parent = build_walls(config, ruleset_fd)
+        if "random" in sys.modules:
+            sys.modules["random"].seed(0)
+        gc.collect()
+        gc.freeze()
+    except WallError as error:
+        control.send(str(error).encode())
+        return
+    except BaseException as error:
+        control.send(("zygote: " + repr(error)).encode())
+        return
+    control.send(b"ready")
+    serve(control, tie_to_parent)
+
+
+main()
+os._exit(0)
