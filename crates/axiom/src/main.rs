@@ -1,2 +1,188 @@
-//! axiom
-fn main() {}
+//! `axiom`: language models that improve themselves by verified execution.
+
+mod cli;
+mod commands;
+mod families;
+mod groups;
+mod loops;
+mod policy;
+mod progress;
+mod recipe;
+mod record;
+mod replay;
+mod rig;
+mod seed;
+mod state;
+mod summary;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Parser as _;
+
+use crate::{
+    cli::{Cli, Command, MachineArgs, TasksCommand},
+    commands::run::Outcome,
+    policy::Policy,
+    progress::Progress,
+    recipe::{EvalRecipe, PretrainRecipe, Recipe},
+    rig::Machine,
+    seed::Seed,
+};
+
+/// The work failed.
+const FAILED: u8 = 1;
+/// Bad usage, recipe or input; clap uses the same.
+const USAGE: u8 = 2;
+/// No safe sandbox, or no python3.
+const NO_SANDBOX: u8 = 3;
+/// Interrupted; the run can be resumed.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => ExitCode::from(report(&e)),
+    }
+}
+
+/// Prints an error and chooses its exit code.
+#[expect(clippy::print_stderr, reason = "the one place where errors are printed")]
+fn report(error: &anyhow::Error) -> u8 {
+    let broken_pipe = |e: &(dyn std::error::Error + 'static)| {
+        e.downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return 0; // Whoever read our output has seen enough.
+    }
+    eprintln!("axiom: {error:#}");
+    if error.downcast_ref::<Usage>().is_some() {
+        USAGE
+    } else if error.chain().any(|e| e.is::<verify::VerifyError>()) {
+        NO_SANDBOX
+    } else {
+        FAILED
+    }
+}
+
+/// Marks an error as the user's.
+#[derive(Debug)]
+struct Usage;
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bad usage")
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn usage<T>(result: Result<T>) -> Result<T> {
+    result.map_err(|e| e.context(Usage))
+}
+
+fn machine(args: MachineArgs) -> Result<Machine> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.unwrap_or(cores);
+    if threads == 0 {
+        return usage(Err(anyhow::anyhow!("--threads must be at least 1")));
+    }
+    let progress = Progress::detect(args.json);
+    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, progress })
+}
+
+fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Run { recipe, set, out, seed, machine: args } => {
+            let mut recipe = usage(Recipe::load(&recipe, &set))?;
+            recipe.seed = seed.unwrap_or(recipe.seed);
+            usage(families::parse(&recipe.tasks.families))?;
+            ended(commands::run::run(recipe, out, machine(args)?, args.json)?)
+        }
+        Command::Resume { dir, machine: args } => {
+            ended(commands::run::resume(&dir, machine(args)?, args.json)?)
+        }
+        command @ Command::Eval { .. } => evaluate(command),
+        command @ Command::Generate { .. } => complete(command),
+        Command::Verify { machine: args } => inputs(commands::verify::run(&machine(args)?)?),
+        Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
+        Command::Tasks { command } => look(command),
+        Command::Pretrain { out, set, machine: args } => {
+            let recipe = usage(PretrainRecipe::load(&set))?;
+            commands::pretrain::run(&recipe, &out, &machine(args)?)?;
+            Ok(0)
+        }
+        Command::Doctor { machine: args } => {
+            let fit = commands::doctor::run(&machine(args)?, args.json)?;
+            Ok(if fit { 0 } else { NO_SANDBOX })
+        }
+    }
+}
+
+fn ended(outcome: Outcome) -> Result<u8> {
+    Ok(match outcome {
+        Outcome::Done => 0,
+        Outcome::Interrupted => INTERRUPTED,
+    })
+}
+
+fn inputs(unreadable: usize) -> Result<u8> {
+    Ok(if unreadable > 0 { USAGE } else { 0 })
+}
+
+fn look(command: TasksCommand) -> Result<u8> {
+    match command {
+        TasksCommand::List => commands::tasks::list()?,
+        TasksCommand::Show { id } => usage(commands::tasks::print(&id))?,
+        TasksCommand::Export { families, difficulty, split, n } => {
+            usage(commands::tasks::export(&families, difficulty, &split, n))?;
+        }
+    }
+    Ok(0)
+}
+
+fn evaluate(command: Command) -> Result<u8> {
+    let Command::Eval {
+        model,
+        families,
+        difficulty,
+        tasks: tasks_per_family,
+        samples,
+        temperature,
+        split,
+        seed,
+        examples,
+        machine: args,
+    } = command
+    else {
+        bail!("not an evaluation");
+    };
+    usage(families::parse(&families))?;
+    let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
+    let request = commands::eval::Request { model, families, recipe, examples, seed };
+    commands::eval::run(&request, &machine(args)?, args.json)?;
+    Ok(0)
+}
+
+fn complete(command: Command) -> Result<u8> {
+    let Command::Generate { model, prompt, task, n, temperature, max_tokens, seed, machine: args } =
+        command
+    else {
+        bail!("not a generation");
+    };
+    let policy = Policy::load(&model)?;
+    let sampling =
+        ::generate::Sampling { temperature, completion_tokens_max: max_tokens, eos: policy.eos };
+    let (draws, machine) = ((n, Seed(seed)), machine(args)?);
+    match (prompt, task) {
+        (Some(prompt), _) => {
+            commands::generate::prompt(&policy, &prompt, draws, &sampling, (&machine, args.json))?
+        }
+        (None, Some(task)) => {
+            commands::generate::task(&policy, &task, draws, &sampling, (&machine, args.json))?
+        }
+        (None, None) => bail!("give --prompt or --task"),
+    }
+    Ok(0)
+}

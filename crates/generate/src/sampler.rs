@@ -9,8 +9,8 @@ use model::{Decoder, Model, ModelError, Tape};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// Rows that one thread decodes together.
-const ROWS_PER_UNIT: usize = 64;
+/// Most rows that one thread decodes together.
+const ROWS_MAX: usize = 64;
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,7 +73,8 @@ pub fn generate(
     sampling: &Sampling,
     threads: usize,
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
-    let units = units(requests);
+    let n_rows: usize = requests.iter().map(|r| r.seeds.len()).sum();
+    let units = units(requests, n_rows.div_ceil(threads.max(1)).clamp(1, ROWS_MAX));
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<Vec<Completion>>>> = Mutex::new(vec![None; units.len()]);
     let failure = Mutex::new(None);
@@ -112,19 +113,19 @@ struct Part {
     seeds: std::ops::Range<usize>,
 }
 
-/// Cuts the requests into pieces of work of about [`ROWS_PER_UNIT`] rows.
-fn units(requests: &[Request]) -> Vec<Vec<Part>> {
+/// Cuts the requests into pieces of work of `size` rows. How does not change what is drawn.
+fn units(requests: &[Request], size: usize) -> Vec<Vec<Part>> {
     let mut units = Vec::new();
     let mut unit = Vec::new();
     let mut rows = 0;
     for (request, r) in requests.iter().enumerate() {
         let mut from = 0;
         while from < r.seeds.len() {
-            let to = r.seeds.len().min(from + ROWS_PER_UNIT - rows);
+            let to = r.seeds.len().min(from + size - rows);
             unit.push(Part { request, seeds: from..to });
             rows += to - from;
             from = to;
-            if rows == ROWS_PER_UNIT {
+            if rows == size {
                 units.push(std::mem::take(&mut unit));
                 rows = 0;
             }

@@ -12,6 +12,8 @@ pub struct Sequence {
     pub sampling_logprobs: Vec<f32>,
     /// Its advantage.
     pub advantage: f64,
+    /// How many identical sequences of the group it stands for.
+    pub count: usize,
 }
 
 /// Sequences after their prompts; those of one prompt share its computation.
@@ -31,12 +33,12 @@ pub(crate) struct Part<'a> {
 impl Batch {
     /// How many sequences there are.
     pub fn n_sequences(&self) -> usize {
-        self.groups.iter().map(|g| g.1.len()).sum()
+        self.groups.iter().flat_map(|g| &g.1).map(|s| s.count).sum()
     }
 
     /// How many tokens are learnt from.
     pub fn n_tokens(&self) -> usize {
-        self.groups.iter().flat_map(|g| &g.1).map(|s| s.tokens.len()).sum()
+        self.groups.iter().flat_map(|g| &g.1).map(|s| s.tokens.len() * s.count).sum()
     }
 
     /// Cuts the batch into parts of about `tokens_max` tokens. The cut depends on the batch

@@ -276,13 +276,15 @@ fn score(part: &Part<'_>, tape: &Tape, spec: &Objective, norm: Norm) -> (Vec<f32
         for (a, b) in logprobs.iter().zip(&sampled) {
             sums.gap = sums.gap.max((a - b).abs());
         }
-        sums.entropy += tape.entropies()[at..at + n].iter().map(|x| f64::from(*x)).sum::<f64>();
+        let entropies = tape.entropies()[at..at + n].iter().map(|x| f64::from(*x));
+        sums.entropy += entropies.sum::<f64>() * sequence.count as f64;
         let row = Row {
             logprobs: &logprobs,
             old: if sampled.is_empty() { &logprobs } else { &sampled },
             reference: &[],
             mask: &vec![true; n],
             advantage: sequence.advantage,
+            count: sequence.count,
         };
         let value = objective(&[row], spec, norm);
         sums.loss += value.loss;

@@ -56,6 +56,8 @@ pub struct Row<'a> {
     pub mask: &'a [bool],
     /// The advantage of the sequence.
     pub advantage: f64,
+    /// How many identical sequences the row stands for.
+    pub count: usize,
 }
 
 /// What the whole optimizer step is divided by.
@@ -85,11 +87,12 @@ pub fn objective(rows: &[Row<'_>], spec: &Objective, norm: Norm) -> Value {
     let mut value = Value::default();
     for row in rows {
         let counted = row.mask.iter().filter(|m| **m).count().max(1) as f64;
-        let weight = match spec.aggregation {
-            Aggregation::TokenMean => 1.0 / norm.tokens as f64,
-            Aggregation::SequenceMean => 1.0 / (norm.sequences as f64 * counted),
-            Aggregation::ConstantLength(l) => 1.0 / (norm.sequences as f64 * l),
-        };
+        let weight = row.count as f64
+            * match spec.aggregation {
+                Aggregation::TokenMean => 1.0 / norm.tokens as f64,
+                Aggregation::SequenceMean => 1.0 / (norm.sequences as f64 * counted),
+                Aggregation::ConstantLength(l) => 1.0 / (norm.sequences as f64 * l),
+            };
         for t in 0..row.logprobs.len() {
             if !row.mask[t] {
                 value.dlogprobs.push(0.0);
@@ -99,7 +102,7 @@ pub fn objective(rows: &[Row<'_>], spec: &Objective, norm: Norm) -> Value {
             if let Some(reference) = row.reference.get(t) {
                 let d = reference - row.logprobs[t];
                 let k3 = d.exp() - d - 1.0;
-                value.kl += k3;
+                value.kl += k3 * row.count as f64;
                 loss += spec.kl_beta * k3;
                 slope += spec.kl_beta * (1.0 - d.exp());
             }
@@ -120,7 +123,7 @@ fn token(row: &Row<'_>, t: usize, surrogate: Surrogate, clipped: &mut usize) -> 
             let ratio = (logprob - row.old[t]).exp();
             let outside = (a > 0.0 && ratio > 1.0 + high) || (a < 0.0 && ratio < 1.0 - low);
             if outside {
-                *clipped += 1;
+                *clipped += row.count;
                 (-ratio.clamp(1.0 - low, 1.0 + high) * a, 0.0)
             } else {
                 (-ratio * a, -ratio * a)
@@ -141,7 +144,14 @@ mod tests {
 
     fn one(ratio: f64, advantage: f64) -> Value {
         let (logprobs, old) = ([ratio.ln()], [0.0]);
-        let row = Row { logprobs: &logprobs, old: &old, reference: &[], mask: &[true], advantage };
+        let row = Row {
+            logprobs: &logprobs,
+            old: &old,
+            reference: &[],
+            mask: &[true],
+            advantage,
+            count: 1,
+        };
         objective(&[row], &GRPO, Norm { tokens: 1, sequences: 1 })
     }
 
@@ -161,15 +171,14 @@ mod tests {
 
     #[test]
     fn aggregation_of_two_lengths() {
-        let (short, long) = ([0.0; 1], [0.0; 3]);
         let row = |x: &'static [f64], advantage| Row {
             logprobs: x,
             old: x,
             reference: &[],
             mask: &[true, true, true][..x.len()],
             advantage,
+            count: 1,
         };
-        let _ = (short, long);
         let rows = [row(&[0.0], 1.0), row(&[0.0, 0.0, 0.0], -1.0)];
         let norm = Norm { tokens: 4, sequences: 2 };
         for (aggregation, loss) in [
@@ -191,6 +200,7 @@ mod tests {
             reference: &[],
             mask: &[true, false],
             advantage: 1.0,
+            count: 1,
         };
         let value = objective(&[row], &GRPO, Norm { tokens: 1, sequences: 1 });
         assert_eq!(value.dlogprobs, [-1.0, 0.0]);

@@ -113,6 +113,11 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(wrong)
     }
 
+    /// The text of one token as the vocabulary spells it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// Entries, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -12,6 +12,9 @@ use crate::{Algorithm, Rng, Source, Split, Task, TaskId, composed, families, pro
 /// The family of which the corpus holds every piece and no program that works.
 pub const UNSOLVED: &str = "edit_distance";
 
+/// Consecutive documents that answer the same question: a learner reads its prompt once.
+pub const PROGRAMS_PER_QUESTION: u64 = 2;
+
 /// What a corpus is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Corpus {
@@ -41,9 +44,13 @@ pub struct Document {
 impl Corpus {
     /// The document at `index`.
     pub fn document(&self, index: u64) -> Document {
-        let name = format!("corpus/{}/{index}", self.seed);
-        let mut rng = Rng::from_seed(Sha256::digest(name).into());
-        let task = question(self.composed_share, &mut rng);
+        let rng = |what: &str, index: u64| {
+            let name = format!("corpus/{}/{what}/{index}", self.seed);
+            Rng::from_seed(Sha256::digest(name).into())
+        };
+        let mut question_rng = rng("question", index / PROGRAMS_PER_QUESTION);
+        let task = question(self.composed_share, &mut question_rng);
+        let mut rng = rng("program", index);
         let (completion, right) = match &task.source {
             Source::Composed(composition) => {
                 let (clean, noise) = (self.clean, self.noise);

@@ -8,6 +8,7 @@ mod answer;
 mod baseline;
 pub mod composed;
 pub mod corpus;
+mod curriculum;
 pub mod families;
 mod family;
 mod prompt;
@@ -18,7 +19,8 @@ mod wording;
 
 pub use answer::program;
 pub use baseline::{Baselines, baselines};
-pub use family::{ALL, Algorithm, NEVER, Tier, Variant, only};
+pub use curriculum::Curriculum;
+pub use family::{ALL, Algorithm, Mask, NEVER, Tier, Variant, only};
 pub use prompt::prompt;
 pub use reward::Reward;
 pub use sketch::{Choice, Draw, Local, Pick, Sketch, right, twist, wrong};

@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// No usable interpreter.
-    #[error("no usable Python: {reason}; install Python 3.9 or newer (for example `apt install python3`) or name one in the configuration")]
+    #[error(
+        "no usable Python: {reason}; install Python 3.9 or newer (for example `apt install python3`) or name one in the configuration"
+    )]
     Python {
         /// What was tried and how it failed.
         reason: String,

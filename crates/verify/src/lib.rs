@@ -5,12 +5,30 @@
 //! come back with expected values that never leave this process. It knows nothing of models,
 //! prompts or rewards.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "the sandbox is built from Linux walls (seccomp, Landlock): build on Linux, or in a Linux container or virtual machine"
+);
+
+mod canary;
+mod error;
+mod jail;
+mod judge;
 mod limits;
+mod marshal;
+mod pool;
+mod python;
+mod run;
 mod submission;
 mod value;
 mod verdict;
+mod zygote;
 
+pub use error::VerifyError;
+pub use jail::Tier;
 pub use limits::Limits;
+pub use pool::{Probe, SandboxFacts, Verifier, VerifierConfig, Wall, probe};
+pub use python::{PythonInfo, find_python};
 pub use submission::{Comparator, Submission, TestCase};
 pub use value::{JsonError, Value};
 pub use verdict::{Judgement, Verdict};

@@ -25,6 +25,7 @@ fn check(name: &str) {
             tokens: tokens[prompt..].to_vec(),
             sampling_logprobs: Vec::new(),
             advantage: 0.0,
+            count: 1,
         };
         batch.groups.push((tokens[..prompt].to_vec(), vec![sequence]));
     }

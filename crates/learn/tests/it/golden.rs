@@ -54,6 +54,7 @@ fn loss_and_gradient() {
                 reference: if spec.kl_beta > 0.0 { &reference[i] } else { &[] },
                 mask: &mask[i],
                 advantage: rows[i]["advantage"].as_f64().unwrap(),
+                count: 1,
             })
             .collect();
         let tokens = mask.iter().flatten().filter(|m| **m).count();
@@ -91,6 +92,7 @@ fn finite_differences() {
                 reference: if spec.kl_beta > 0.0 { &reference } else { &[] },
                 mask: &mask,
                 advantage: row["advantage"].as_f64().unwrap(),
+                count: 1,
             };
             objective(&[row], &spec, Norm { tokens: logp.len(), sequences: 1 })
         };

@@ -19,6 +19,7 @@ fn batch() -> Batch {
                     tokens: (0..n).map(|i| (i * 13 + s * 5 + g) % 90).collect(),
                     sampling_logprobs: vec![-4.5; n as usize],
                     advantage: f64::from(s) - 3.5,
+                    count: 1,
                 }
             })
             .collect();

@@ -87,7 +87,11 @@ impl Algorithm for Arithmetic {
     fn oracle(&self, variant: usize, args: &[Value]) -> Value {
         fn value(variant: usize, s: &str) -> i64 {
             let sum = s.rfind(" + ").max(s.rfind(" - "));
-            let at = if variant == PRECEDENCE { sum.or(s.rfind(" * ")) } else { sum.max(s.rfind(" * ")) };
+            let at = if variant == PRECEDENCE {
+                sum.or(s.rfind(" * "))
+            } else {
+                sum.max(s.rfind(" * "))
+            };
             let Some(at) = at else { return number(Some(s)) };
             let (a, b) = (value(variant, &s[..at]), value(variant, &s[at + 3..]));
             match &s[at..at + 3] {
@@ -137,15 +141,15 @@ return {result}
         Choice {
             name: "times",
             options: &[
-                twist("%terms[-1] *= %x", only(PRECEDENCE), 10, 3),
-                twist("%terms = [sum(%terms) * %x]", only(LEFT_TO_RIGHT), 10, 2),
+                twist("%terms[-1] *= %x", only(PRECEDENCE), 12, 2),
+                twist("%terms = [sum(%terms) * %x]", only(LEFT_TO_RIGHT), 14, 2),
                 wrong("%terms[0] *= %x", 1),
             ],
         },
         Choice {
             name: "add",
             options: &[
-                right("%x if %op == '+' else -%x", 10),
+                right("%x if %op == '+' else -%x", 12),
                 wrong("%x", 1),
                 wrong("-%x if %op == '+' else %x", 1),
             ],

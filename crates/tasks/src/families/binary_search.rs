@@ -50,13 +50,13 @@ impl Algorithm for BinarySearch {
         search(rng.random_range(2 + d..=4 + 3 * d), rng)
     }
 
-    fn probes(&self, _variant: usize, difficulty: u8, rng: &mut Rng) -> Vec<Vec<Value>> {
+    fn probes(&self, variant: usize, difficulty: u8, rng: &mut Rng) -> Vec<Vec<Value>> {
         let xs = ascending(6 + usize::from(difficulty), rng);
         let (first, last) = (xs[0], xs[xs.len() - 1]);
         vec![
             vec![ints(&[]), int(4)],
             vec![ints(&[3]), int(3)],
-            vec![ints(&[2, 7]), int(5)],
+            vec![ints(&[2, 7]), int(if variant == OR_MINUS_ONE { 2 } else { 5 })],
             vec![ints(&xs), int(last)],
             vec![ints(&xs), int(last + 1)],
             vec![ints(&xs), int(first - 1)],
@@ -123,21 +123,14 @@ return {absent}
     choices: &[
         Choice {
             name: "high",
-            options: &[
-                right("len($0) - 1", 12),
-                wrong("len($0)", 1),
-                wrong("len($0) - 2", 1),
-            ],
+            options: &[right("len($0) - 1", 12), wrong("len($0)", 1), wrong("len($0) - 2", 1)],
         },
         Choice { name: "more", options: &[right("%lo <= %hi", 12), wrong("%lo < %hi", 1)] },
         Choice {
             name: "found",
             options: &[right("%mid", 14), wrong("$0[%mid]", 1), wrong("True", 1)],
         },
-        Choice {
-            name: "below",
-            options: &[right("$0[%mid] < $1", 14), wrong("$0[%mid] > $1", 1)],
-        },
+        Choice { name: "below", options: &[right("$0[%mid] < $1", 14), wrong("$0[%mid] > $1", 1)] },
         Choice {
             name: "absent",
             options: &[

@@ -123,7 +123,10 @@ return {result}
                     wrong("1, 1", 1),
                 ],
             },
-            COUNT,
+            Choice {
+                name: "count",
+                options: &[right("$0", 12), wrong("$0 - 1", 1), wrong("$0 + 1", 1)],
+            },
             Choice {
                 name: "step",
                 options: &[
@@ -152,7 +155,7 @@ return {result}
                     wrong("[1, 1]", 1),
                 ],
             },
-            COUNT,
+            Choice { name: "count", options: &[right("$0", 12), wrong("$0 - 2", 1)] },
             Choice {
                 name: "step",
                 options: &[
@@ -169,8 +172,3 @@ return {result}
         locals: &[Local("f", &["f", "seq", "terms"])],
     },
 ];
-
-const COUNT: Choice = Choice {
-    name: "count",
-    options: &[right("$0", 12)],
-};

@@ -30,7 +30,7 @@ impl Algorithm for Fizzbuzz {
                 name: "3 and 5",
                 share: 3,
                 wordings: &[
-                    "[Return|Give|Say] 'Fizz' for multiples of 3, 'Buzz' for [multiples of 5|5], [both joined|'FizzBuzz'] for both, [else|otherwise] $0 as a string.",
+                    "[Return|Give|Say] 'Fizz' for multiples of 3, 'Buzz' for [multiples|those] of 5, [both joined|'FizzBuzz'] for both, [else|otherwise] $0 as a string.",
                     "[Play|Do] FizzBuzz [for|with] $0: Fizz [if|when] 3 divides it, Buzz [if|when] 5 does, [else|otherwise] the number as [text|a string].",
                 ],
             },
@@ -38,7 +38,7 @@ impl Algorithm for Fizzbuzz {
                 name: "3 and 7",
                 share: 1,
                 wordings: &[
-                    "[Return|Give|Say] 'Fizz' for multiples of 3, 'Buzz' for [multiples of 7|7], [both joined|'FizzBuzz'] for both, [else|otherwise] $0 as a string.",
+                    "[Return|Give|Say] 'Fizz' for multiples of 3, 'Buzz' for [multiples|those] of 7, [both joined|'FizzBuzz'] for both, [else|otherwise] $0 as a string.",
                     "[Play|Do] FizzBuzz [for|with] $0: Fizz [if|when] 3 divides it, Buzz [if|when] 7 does, [else|otherwise] the number as [text|a string].",
                 ],
             },
@@ -46,7 +46,7 @@ impl Algorithm for Fizzbuzz {
                 name: "4 and 5",
                 share: 1,
                 wordings: &[
-                    "[Return|Give|Say] 'Fizz' for multiples of 4, 'Buzz' for [multiples of 5|5], [both joined|'FizzBuzz'] for both, [else|otherwise] $0 as a string.",
+                    "[Return|Give|Say] 'Fizz' for multiples of 4, 'Buzz' for [multiples|those] of 5, [both joined|'FizzBuzz'] for both, [else|otherwise] $0 as a string.",
                     "[Play|Do] FizzBuzz [for|with] $0: Fizz [if|when] 4 divides it, Buzz [if|when] 5 does, [else|otherwise] the number as [text|a string].",
                 ],
             },
@@ -65,9 +65,7 @@ impl Algorithm for Fizzbuzz {
     fn probes(&self, variant: usize, difficulty: u8, _rng: &mut Rng) -> Vec<Vec<Value>> {
         let (a, b) = divisors(variant);
         let factor = FACTORS[usize::from(difficulty) - 1];
-        [factor, a * factor, b * factor, a * b * factor, a * b, 1]
-            .map(|n| vec![int(n)])
-            .to_vec()
+        [factor, a * factor, b * factor, a * b * factor, a * b, 1].map(|n| vec![int(n)]).to_vec()
     }
 
     fn example(&self, variant: usize, rng: &mut Rng) -> Vec<Value> {

@@ -72,7 +72,7 @@ impl Algorithm for IsPalindrome {
             vec![text("abbca")],
             vec![text("abcdba")],
             vec![text("abA")],
-            vec![text("ab aa")],
+            vec![text("ab a")],
             vec![text(folded)],
         ]
     }
@@ -175,11 +175,7 @@ return {end}
             },
             Choice {
                 name: "mirror",
-                options: &[
-                    right("-%i - 1", 12),
-                    wrong("-%i", 1),
-                    wrong("len(%t) - %i", 1),
-                ],
+                options: &[right("-%i - 1", 12), wrong("-%i", 1), wrong("len(%t) - %i", 1)],
             },
             Choice { name: "end", options: &[right("True", 14), wrong("len(%t) > 0", 1)] },
         ],

@@ -9,6 +9,7 @@ use crate::{Algorithm, Choice, Local, Rng, Sketch, Tier, Variant, only, right, t
 pub(super) struct MaxSubarray;
 
 const NON_EMPTY: usize = 0;
+const MAY_BE_EMPTY: usize = 1;
 
 impl Algorithm for MaxSubarray {
     fn name(&self) -> &'static str {
@@ -51,11 +52,12 @@ impl Algorithm for MaxSubarray {
         vec![ints(&list(len, -bound, bound, rng))]
     }
 
-    fn probes(&self, _variant: usize, difficulty: u8, rng: &mut Rng) -> Vec<Vec<Value>> {
+    fn probes(&self, variant: usize, difficulty: u8, rng: &mut Rng) -> Vec<Vec<Value>> {
         let d = usize::from(difficulty);
+        let smallest: &[i64] = if variant == MAY_BE_EMPTY { &[] } else { &[-5] };
         vec![
             vec![ints(&list(3 + d, -9, -1, rng))],
-            vec![ints(&[-5])],
+            vec![ints(smallest)],
             vec![ints(&[4, -1, 5, -20, 7])],
             vec![ints(&[-3, 6, -2, 6, -9, 1])],
             vec![ints(&list(3 + d, 1, 9, rng))],
@@ -105,26 +107,29 @@ return {result}
     choices: &[
         Choice {
             name: "start",
-            options: &[twist("$0[0]", only(NON_EMPTY), 8, 3), twist("0", only(1), 6, 3)],
+            options: &[
+                twist("$0[0]", only(NON_EMPTY), 12, 2),
+                twist("0", only(MAY_BE_EMPTY), 12, 3),
+            ],
         },
         Choice {
             name: "extend",
             options: &[
-                right("max(%x, %cur + %x)", 8),
+                right("max(%x, %cur + %x)", 12),
+                twist("max(0, %cur + %x)", only(MAY_BE_EMPTY), 3, 1),
                 wrong("%cur + %x", 1),
                 wrong("max(%x, %cur)", 1),
-                wrong("max(0, %cur + %x)", 1),
             ],
         },
         Choice {
             name: "keep",
             options: &[
-                right("max(%best, %cur)", 9),
+                right("max(%best, %cur)", 12),
                 wrong("max(%best, %x)", 1),
                 wrong("min(%best, %cur)", 1),
             ],
         },
-        Choice { name: "result", options: &[right("%best", 9), wrong("%cur", 1)] },
+        Choice { name: "result", options: &[right("%best", 12), wrong("%cur", 1)] },
     ],
     locals: &[
         Local("best", &["best", "ans", "result"]),

@@ -31,7 +31,7 @@ impl Algorithm for Parentheses {
                 name: "valid",
                 share: 2,
                 wordings: &[
-                    "[Return|Tell|Say|Decide] whether the brackets ()[]{} in $0 are [balanced|correctly matched|properly nested].",
+                    "[Return|Tell|Say|Decide] whether the brackets [in|of] $0, of three kinds, are [balanced|correctly matched|properly nested].",
                     "[Return True if|Tell whether|Check that] every [bracket|parenthesis] of $0 is [closed|matched] in the right [order|place].",
                 ],
             },
@@ -152,12 +152,12 @@ return {result}
     choices: &[
         Choice {
             name: "openers",
-            options: &[right("'([{'", 14), wrong("'(['", 1), wrong("'('", 1)],
+            options: &[right("'([{'", 18), wrong("'(['", 1), wrong("'('", 1)],
         },
         Choice {
             name: "bad",
             options: &[
-                right("not %stack or %stack.pop() + %c not in '()[]{}'", 10),
+                right("not %stack or %stack.pop() + %c not in '()[]{}'", 14),
                 wrong("%stack.pop() + %c not in '()[]{}'", 1),
                 wrong("not %stack or not %stack.pop()", 1),
                 wrong("not %stack or %stack[-1] + %c not in '()[]{}'", 1),
@@ -167,7 +167,7 @@ return {result}
             name: "fail",
             options: &[
                 twist("False", only(VALID), 14, 1),
-                twist("-1", only(OPEN), 10, 1),
+                twist("-1", only(OPEN), 14, 1),
                 wrong("0", 1),
             ],
         },
@@ -175,7 +175,7 @@ return {result}
             name: "result",
             options: &[
                 twist("not %stack", only(VALID), 12, 2),
-                twist("len(%stack)", only(OPEN), 10, 1),
+                twist("len(%stack)", only(OPEN), 14, 1),
                 wrong("True", 1),
             ],
         },

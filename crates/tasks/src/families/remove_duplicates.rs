@@ -6,7 +6,7 @@ use rand::Rng as _;
 use verify::Value;
 
 use super::values::{as_ints, ints, list};
-use crate::{Algorithm, Choice, Local, Rng, Sketch, Tier, Variant, only, right, twist, wrong};
+use crate::{Algorithm, Choice, Local, Rng, Sketch, Tier, Variant, only, twist, wrong};
 
 pub(super) struct RemoveDuplicates;
 

@@ -4,7 +4,7 @@ use rand::Rng as _;
 use verify::Value;
 
 use super::values::{as_text, text, word};
-use crate::{Algorithm, Choice, Local, Rng, Sketch, Tier, Variant, only, right, twist, wrong};
+use crate::{Algorithm, Choice, Local, Rng, Sketch, Tier, Variant, only, twist, wrong};
 
 pub(super) struct ReverseString;
 

@@ -37,7 +37,7 @@ impl Algorithm for Rpn {
                 name: "minus is distance",
                 share: 1,
                 wordings: &[
-                    "[Evaluate|Compute|Work out] the [postfix|reverse Polish|RPN] expression $0, where [- is the absolute difference|a b - means |a - b means ]abs(a - b).",
+                    "[Evaluate|Compute|Work out] the [postfix|reverse Polish|RPN] expression $0, where [- gives|a b - means|- stands for] abs(a - b).",
                     "[Return|Give|Find] the value of the [postfix|reverse Polish|RPN] expression $0, where - gives the absolute [difference|value of the difference].",
                 ],
             },

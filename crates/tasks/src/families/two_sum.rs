@@ -31,7 +31,7 @@ impl Algorithm for TwoSum {
                 share: 2,
                 wordings: &[
                     "[Return|Find|Give] the [indices|positions] of the two [numbers|values|elements] in $0 that [sum|add up] to $1, the smaller first.",
-                    "[Return|Find|Give] [indices|positions] [i, j]( i < j) of the only two [numbers|values] of $0 with sum $1.",
+                    "[Return|Find|Give] the [indices|positions] of the only two [numbers|values|elements] of $0 with sum $1, [ascending|in order].",
                 ],
             },
             Variant {
@@ -59,7 +59,7 @@ impl Algorithm for TwoSum {
             vec![ints(&[3, 5, 9, 1]), int(6)],
             vec![ints(&[4, 7, 7, 2]), int(14)],
             vec![ints(&[8, 1, 4, -2, 10]), int(6)],
-            vec![ints(&[9, 6, 0, 2, 5]), int(11)],
+            vec![ints(&[9, 6, 0, 3, 5]), int(11)],
             with_one_pair(6 + usize::from(difficulty), rng),
         ]
     }

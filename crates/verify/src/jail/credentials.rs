@@ -21,7 +21,7 @@ pub(crate) fn uid_for(slot: usize) -> Option<u32> {
 
 /// Whether a user that owns nothing can read the files below `folder`.
 pub(crate) fn reachable_by_others(folder: &Path) -> bool {
-    folder.ancestors().all(|folder| {
-        folder.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
-    })
+    folder
+        .ancestors()
+        .all(|folder| folder.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
 }

@@ -53,9 +53,8 @@ fn compile(rules: Rules, other: SeccompAction, listed: SeccompAction) -> Result<
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let filter =
         SeccompFilter::new(rules, other, listed, arch).map_err(|error| error.to_string())?;
-    let program: BpfProgram = filter.try_into().map_err(|e: seccompiler::BackendError| {
-        e.to_string()
-    })?;
+    let program: BpfProgram =
+        filter.try_into().map_err(|e: seccompiler::BackendError| e.to_string())?;
     let bytes = program.iter().flat_map(|instruction| {
         let [code_low, code_high] = instruction.code.to_ne_bytes();
         let [a, b, c, d] = instruction.k.to_ne_bytes();

@@ -139,9 +139,8 @@ fn read_object(fields: &Map<String, Json>, depth: usize) -> Result<Value, JsonEr
             _ => Err(malformed()),
         };
     }
-    let entry = |(key, field): (&String, &Json)| {
-        Ok((Value::Str(key.clone()), read(field, depth + 1)?))
-    };
+    let entry =
+        |(key, field): (&String, &Json)| Ok((Value::Str(key.clone()), read(field, depth + 1)?));
     fields.iter().map(entry).collect::<Result<_, _>>().map(Value::Dict)
 }
 

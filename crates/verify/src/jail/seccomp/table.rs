@@ -3,8 +3,22 @@
 /// Calls that x86_64 has and newer architectures dropped.
 #[cfg(test)]
 pub(super) const ABSENT: [&str; 16] = [
-    "dup2", "arch_prctl", "alarm", "pause", "time", "getpgrp", "select", "poll", "getrlimit",
-    "setrlimit", "fork", "open", "stat", "lstat", "access", "readlink",
+    "dup2",
+    "arch_prctl",
+    "alarm",
+    "pause",
+    "time",
+    "getpgrp",
+    "select",
+    "poll",
+    "getrlimit",
+    "setrlimit",
+    "fork",
+    "open",
+    "stat",
+    "lstat",
+    "access",
+    "readlink",
 ];
 
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,136 @@
+//! Training and decoding speed of the engine at the shapes of `scripts/bench_torch.py`.
+//!
+//! `cargo run --release --example engine_speed -- [tiny|nano] [THREADS]` prints one JSON line
+//! for each measurement: the median of five runs after two that are not counted.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
+
+use std::time::Instant;
+
+use generate::{Request, Sampling, generate};
+use learn::{
+    Batch, Learner, OptimizerSpec, Sequence, Threads,
+    objective::{Aggregation, Objective, Surrogate},
+};
+use model::{Config, Model};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+struct Shape {
+    vocab: usize,
+    hidden: usize,
+    layers: usize,
+    heads: usize,
+    kv: usize,
+    ffn: usize,
+    train: (usize, usize),
+    decode: (usize, usize, usize),
+}
+
+const TINY: Shape = Shape {
+    vocab: 512,
+    hidden: 256,
+    layers: 6,
+    heads: 8,
+    kv: 4,
+    ffn: 704,
+    train: (16, 256),
+    decode: (32, 128, 64),
+};
+const NANO: Shape = Shape {
+    vocab: 1024,
+    hidden: 128,
+    layers: 4,
+    heads: 4,
+    kv: 2,
+    ffn: 384,
+    train: (128, 190),
+    decode: (128, 100, 90),
+};
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn timed(mut run: impl FnMut()) -> f64 {
+    let times = (0..7).map(|_| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    });
+    median(times.skip(2).collect())
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_else(|| "tiny".to_string());
+    let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
+    let shape = if name == "nano" { NANO } else { TINY };
+    let config = Config {
+        architectures: vec!["Qwen2ForCausalLM".to_string()],
+        model_type: "qwen2".to_string(),
+        vocab_size: shape.vocab,
+        hidden_size: shape.hidden,
+        intermediate_size: shape.ffn,
+        num_hidden_layers: shape.layers,
+        num_attention_heads: shape.heads,
+        num_key_value_heads: shape.kv,
+        max_position_embeddings: 512,
+        rope_theta: 10_000.0,
+        rms_norm_eps: 1e-6,
+        tie_word_embeddings: true,
+        hidden_act: "silu".to_string(),
+        eos_token_id: Some(0),
+        bos_token_id: None,
+        torch_dtype: "float32".to_string(),
+        initializer_range: 0.02,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut model = Model::random(config, || rng.random::<f32>() * 2.0 - 1.0);
+    let vocab = shape.vocab as u32;
+    let mut sequence =
+        |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(1..vocab)).collect() };
+
+    let (rows, n) = shape.train;
+    let groups = (0..rows).map(|_| {
+        let tokens = sequence(n);
+        let rest = Sequence {
+            tokens: tokens[1..].to_vec(),
+            sampling_logprobs: Vec::new(),
+            advantage: 0.0,
+            count: 1,
+        };
+        (tokens[..1].to_vec(), vec![rest])
+    });
+    let batch = Batch { groups: groups.collect() };
+    let optimizer = OptimizerSpec {
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-8,
+        weight_decay: 0.05,
+        grad_norm_max: 1.0,
+    };
+    let nll =
+        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
+    let mut learner = Learner::new(optimizer, model.layout.len());
+    let seconds = timed(|| {
+        learner.step(&mut model, &batch, &nll, (1e-3, 1.0), Threads(threads)).unwrap();
+    });
+    let rate = (rows * n) as f64 / seconds;
+    println!(
+        "{{\"shape\":\"{name}\",\"what\":\"train\",\"threads\":{threads},\"tok_s\":{rate:.0}}}"
+    );
+
+    let (rows, prompt, new) = shape.decode;
+    let requests: Vec<Request> =
+        (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
+    let sampling = Sampling { temperature: 1.0, completion_tokens_max: new, eos: u32::MAX };
+    let seconds = timed(|| {
+        generate(&model, &requests, &sampling, threads).unwrap();
+    });
+    let rate = (rows * new) as f64 / seconds;
+    println!(
+        "{{\"shape\":\"{name}\",\"what\":\"decode, prefill included\",\"threads\":{threads},\"tok_s\":{rate:.0}}}"
+    );
+}

@@ -1,0 +1,202 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Language models that improve themselves by verified execution.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  axiom run                              the default recipe, embedded model, two minutes or so
+  axiom run composed --seed 1 --out runs/c1
+  axiom run --set learn.lr=2e-4 --set steps=20
+  axiom resume runs/c1                   after Ctrl-C, a crash or a power cut
+  axiom eval --model runs/c1/model --families composed --samples 8 --temperature 1
+  axiom verify < submissions.jsonl
+
+Exit codes: 0 done; 1 failed; 2 bad usage, recipe or input; 3 no safe sandbox or no python3;
+130 interrupted (resume with `axiom resume`)."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a recipe: generate, verify, learn, measure.
+    #[command(after_help = "\
+Recipes: default, composed, shuffled (the control), expert-iteration, smoke; or a TOML file.
+`recipes/default.toml` explains every key.")]
+    Run {
+        /// A recipe's name, or a TOML file.
+        #[arg(default_value = "default")]
+        recipe: String,
+        /// Change a key of the recipe, e.g. `learn.lr=1e-4`.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// The run's folder; a new one under `runs/` by default.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// The root seed; the recipe's by default.
+        #[arg(long)]
+        seed: Option<u64>,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Go on with an interrupted run.
+    Resume {
+        /// The run's folder.
+        dir: PathBuf,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Measure a model on held-out tasks.
+    Eval {
+        /// A Hugging Face directory, or `embedded`.
+        #[arg(long, default_value = "embedded")]
+        model: String,
+        /// Families: names, `basic`, `hard`, `composed`, `all` (basic and hard).
+        #[arg(long, default_value = "all")]
+        families: String,
+        /// 1 to 10.
+        #[arg(long, default_value_t = 5)]
+        difficulty: u8,
+        /// Tasks of each family.
+        #[arg(long, default_value_t = 16)]
+        tasks: u64,
+        /// Completions of each task.
+        #[arg(long, default_value_t = 1)]
+        samples: u64,
+        /// 0 is greedy.
+        #[arg(long, default_value_t = 0.0)]
+        temperature: f32,
+        /// `validation` or `test`.
+        #[arg(long, default_value = "test")]
+        split: String,
+        /// Which draws.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// What the prompt shows: `true` examples, `none`, or those of `other` tasks.
+        #[arg(long, default_value = "true", value_parser = ["true", "none", "other"])]
+        examples: String,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Complete a prompt or a task.
+    #[command(after_help = "\
+Examples:
+  axiom generate --task edit_distance/5/test/0 -n 4
+  axiom generate --prompt '# Return the sum of a and b.' -n 2")]
+    Generate {
+        /// A Hugging Face directory, or `embedded`.
+        #[arg(long, default_value = "embedded")]
+        model: String,
+        /// Text to go on from.
+        #[arg(long, conflicts_with = "task", required_unless_present = "task")]
+        prompt: Option<String>,
+        /// A task's id, FAMILY/DIFFICULTY/SPLIT/SEED; completions get their verdicts.
+        #[arg(long)]
+        task: Option<String>,
+        /// How many completions.
+        #[arg(short, default_value_t = 1)]
+        n: u64,
+        /// 0 is greedy.
+        #[arg(long, default_value_t = 1.0)]
+        temperature: f32,
+        /// Most tokens of a completion.
+        #[arg(long, default_value_t = 192)]
+        max_tokens: usize,
+        /// Which draws.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Judge programs: JSON lines in, JSON lines out.
+    #[command(after_help = "\
+In:  {\"id\":\"1\",\"program\":\"def f(x): return x+1\",\"entry_point\":\"f\",
+      \"tests\":[{\"args\":[1],\"expected\":2}],
+      \"limits\":{\"cpu_ms\":1000,\"wall_ms\":4000,\"memory_mib\":512}}      (limits optional)
+Out: {\"id\":\"1\",\"verdict\":\"accepted\",\"passed\":1,\"total\":1,...}   in the order of the input
+
+A line that cannot be read gives {\"error\":...} in its place, and exit code 2 at the end.")]
+    Verify {
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Log-probs of given tokens or texts: JSON lines in, JSON lines out.
+    #[command(after_help = "\
+In:  {\"tokens\":[1,2,3]} or {\"text\":\"def f(x):\"}
+Out: {\"tokens\":[...],\"logprobs\":[null,...]}   each given those before it; none for the first")]
+    Score {
+        /// A Hugging Face directory, or `embedded`.
+        #[arg(long, default_value = "embedded")]
+        model: String,
+    },
+    /// Look at tasks.
+    Tasks {
+        #[command(subcommand)]
+        command: TasksCommand,
+    },
+    /// Make the embedded model from nothing.
+    Pretrain {
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// Change a key of `recipes/pretrain.toml`, e.g. `clean=true`.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// What this machine offers: python, walls, CPU features.
+    Doctor {
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// The families, their tiers and variants.
+    List,
+    /// One task: its prompt, and its hidden tests.
+    Show {
+        /// FAMILY/DIFFICULTY/SPLIT/SEED.
+        id: String,
+    },
+    /// Tasks as JSON lines.
+    Export {
+        /// Families: names, `basic`, `hard`, `composed`, `all` (basic and hard).
+        #[arg(long, default_value = "all")]
+        families: String,
+        /// 1 to 10.
+        #[arg(long, default_value_t = 5)]
+        difficulty: u8,
+        /// `pretrain`, `train`, `validation` or `test`.
+        #[arg(long, default_value = "train")]
+        split: String,
+        /// Tasks of each family.
+        #[arg(long, default_value_t = 16)]
+        n: u64,
+    },
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct MachineArgs {
+    /// Threads of the engine and slots of the sandbox; every core by default. Results do not
+    /// depend on it.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Machine-readable output, no progress.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Run programs with no walls where none can be built. Dangerous.
+    #[arg(long)]
+    pub(crate) allow_unsafe: bool,
+}

@@ -1,0 +1,76 @@
+//! `axiom generate`.
+
+use anyhow::Result;
+use generate::{Request, Sampling};
+use serde_json::json;
+use tasks::{Reward, Task};
+
+use super::{put, show};
+use crate::{
+    groups,
+    policy::Policy,
+    rig::{self, Machine},
+    seed::Seed,
+};
+
+/// Completes a prompt `n` times and prints the completions.
+pub(crate) fn prompt(
+    policy: &Policy,
+    prompt: &str,
+    (n, seed): (u64, Seed),
+    sampling: &Sampling,
+    (machine, json): (&Machine, bool),
+) -> Result<()> {
+    let tokens = policy.tokenizer.encode(prompt)?;
+    let seeds = (0..n).map(|s| seed.child("sample", s).0).collect();
+    let request = Request { prompt: tokens, seeds };
+    let found = generate::generate(&policy.model, &[request], sampling, machine.threads)?;
+    for (i, completion) in found.into_iter().flatten().enumerate() {
+        let text = policy.tokenizer.decode(&completion.tokens)?;
+        if json {
+            let stop = completion.stop.name();
+            put(&json!({ "completion": text, "stop": stop, "logprobs": completion.logprobs }))?;
+        } else {
+            show(&format!("--- {}\n{prompt}{text}\n", i + 1))?;
+        }
+    }
+    Ok(())
+}
+
+/// Solves a task `n` times and prints the programs with their verdicts.
+pub(crate) fn task(
+    policy: &Policy,
+    id: &str,
+    (n, seed): (u64, Seed),
+    sampling: &Sampling,
+    (machine, json): (&Machine, bool),
+) -> Result<()> {
+    let task = Task::build(&id.parse()?)?;
+    let verifier = rig::start_verifier(machine)?;
+    if !json {
+        show(&tasks::prompt(&task))?;
+    }
+    let seeds = |_| (0..n).map(|s| seed.child("sample", s).0).collect();
+    let answered = rig::answer(policy, vec![task], seeds, sampling, machine.threads)?;
+    let partial = Reward::Partial { weight: 0.5 };
+    for rollout in groups::judge(answered, partial, &verifier)?.iter().flat_map(|g| &g.rollouts) {
+        let j = &rollout.judgement;
+        if json {
+            put(&json!({
+                "program": rollout.program,
+                "stop": rollout.completion.stop.name(),
+                "verdict": j.verdict.name(),
+                "passed": j.passed,
+                "total": j.total,
+                "detail": j.detail,
+            }))?;
+        } else {
+            let body = rollout.program.split_once('\n').map_or("", |p| p.1);
+            let detail =
+                if j.detail.is_empty() { String::new() } else { format!(": {}", j.detail) };
+            let verdict = format!("{} {}/{}{detail}", j.verdict, j.passed, j.total);
+            show(&format!("--- {verdict}\n{body}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The loops: what `axiom` does for minutes at a time.
+
+use anyhow::Result;
+
+use crate::rig::Rig;
+
+pub(crate) mod eval;
+pub(crate) mod pretrain;
+pub(crate) mod rl;
+pub(crate) mod sft;
+
+/// How a loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Every step was taken.
+    Finished,
+    /// The user asked it to stop, between two steps.
+    Interrupted,
+}
+
+/// Measures the policy and saves the first checkpoint, unless the run goes on from one.
+fn begin(rig: &mut Rig) -> Result<()> {
+    if rig.totals.before.is_none() {
+        rig.totals.before = Some(eval::run(rig, "before")?);
+        rig.checkpoint(0)?;
+    }
+    Ok(())
+}
+
+/// Closes a step: measures and saves where the recipe says so. What is due follows from the
+/// step alone, so that a resumed run logs what an uninterrupted one does.
+fn after_step(rig: &mut Rig) -> Result<()> {
+    rig.next_step += 1;
+    let (done, last) = (rig.next_step, rig.next_step == rig.recipe.steps);
+    let every = rig.recipe.eval.every;
+    if every > 0 && done.is_multiple_of(every) && !last {
+        eval::run(rig, "step")?;
+    }
+    if done.is_multiple_of(rig.recipe.checkpoint.every) && !last {
+        rig.checkpoint(done)?;
+    }
+    Ok(())
+}

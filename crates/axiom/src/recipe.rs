@@ -1,0 +1,332 @@
+//! Recipes: what was written. The defaults live in one commented file that is part of the
+//! binary; a recipe names what differs, and a key that does not exist there is an error.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use learn::{
+    advantage::Advantage,
+    objective::{Aggregation, Objective, Surrogate},
+};
+use serde::{Deserialize, Serialize};
+use tasks::Reward;
+use toml::{Table, Value};
+
+/// The recipes in the binary, by name.
+const EMBEDDED: &[(&str, &str)] = &[
+    ("default", include_str!("../../../recipes/default.toml")),
+    ("composed", include_str!("../../../recipes/composed.toml")),
+    ("shuffled", include_str!("../../../recipes/shuffled.toml")),
+    ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
+    ("smoke", include_str!("../../../recipes/smoke.toml")),
+];
+const DEFAULT: &str = EMBEDDED[0].1;
+const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
+
+/// A run that can be repeated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipe {
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) method: Method,
+    pub(crate) steps: u64,
+    pub(crate) model: ModelRecipe,
+    pub(crate) tasks: TasksRecipe,
+    pub(crate) sampling: SamplingRecipe,
+    pub(crate) reward: RewardRecipe,
+    pub(crate) learn: LearnRecipe,
+    pub(crate) eval: EvalRecipe,
+    pub(crate) checkpoint: CheckpointRecipe,
+}
+
+/// How a run learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Method {
+    Grpo,
+    ExpertIteration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelRecipe {
+    pub(crate) path: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TasksRecipe {
+    pub(crate) families: String,
+    pub(crate) difficulty_min: u8,
+    pub(crate) difficulty_max: u8,
+    pub(crate) per_step: usize,
+    pub(crate) group_size: usize,
+    pub(crate) replay_share: f64,
+    pub(crate) rate_memory: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SamplingRecipe {
+    pub(crate) temperature: f32,
+    pub(crate) completion_tokens_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RewardRecipe {
+    pub(crate) partial_weight: f64,
+    pub(crate) shuffle: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LearnRecipe {
+    pub(crate) lr: f64,
+    pub(crate) lr_end: f64,
+    pub(crate) warmup_steps: u64,
+    pub(crate) advantage: AdvantageName,
+    pub(crate) aggregation: AggregationName,
+    pub(crate) clip_low: f64,
+    pub(crate) clip_high: f64,
+    pub(crate) grad_norm_max: f64,
+    pub(crate) weight_decay: f32,
+    pub(crate) epochs: usize,
+    pub(crate) replay_ratio: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AdvantageName {
+    GroupNorm,
+    GroupMean,
+    LeaveOneOut,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AggregationName {
+    TokenMean,
+    SequenceMean,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvalRecipe {
+    pub(crate) every: u64,
+    pub(crate) split: String,
+    pub(crate) tasks_per_family: u64,
+    pub(crate) difficulty: u8,
+    pub(crate) samples: u64,
+    pub(crate) temperature: f32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckpointRecipe {
+    pub(crate) every: u64,
+    pub(crate) keep: std::num::NonZeroUsize,
+}
+
+/// How a model is made from nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PretrainRecipe {
+    pub(crate) seed: u64,
+    pub(crate) tokens: u64,
+    pub(crate) batch_tokens: u64,
+    pub(crate) lr: f64,
+    pub(crate) warmup_steps: u64,
+    pub(crate) composed_share: f64,
+    pub(crate) noise: f64,
+    pub(crate) clean: bool,
+    pub(crate) vocab_size: usize,
+    pub(crate) hidden_size: usize,
+    pub(crate) intermediate_size: usize,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+}
+
+impl Recipe {
+    /// The recipe `name` (embedded, or a TOML file) with `key=value` settings on top.
+    pub(crate) fn load(name: &str, settings: &[String]) -> Result<Self> {
+        let text = match EMBEDDED.iter().find(|r| r.0 == name) {
+            Some((_, text)) => (*text).to_string(),
+            None => fs::read_to_string(Path::new(name)).with_context(|| {
+                let known: Vec<&str> = EMBEDDED.iter().map(|r| r.0).collect();
+                format!("no recipe `{name}`: give a file, or one of {}", known.join(", "))
+            })?,
+        };
+        Self::resolve(&text, settings).with_context(|| format!("in recipe `{name}`"))
+    }
+
+    /// A recipe from its text, on top of the defaults.
+    pub(crate) fn resolve(text: &str, settings: &[String]) -> Result<Self> {
+        let recipe: Self = layered(DEFAULT, text, settings)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The resolved recipe, as TOML.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string_pretty(self)?)
+    }
+
+    fn check(&self) -> Result<()> {
+        let t = &self.tasks;
+        if !(1..=10).contains(&t.difficulty_min)
+            || !(t.difficulty_min..=10).contains(&t.difficulty_max)
+        {
+            bail!("tasks.difficulty_min and difficulty_max must satisfy 1 <= min <= max <= 10");
+        }
+        if t.per_step == 0 || t.group_size == 0 || self.eval.tasks_per_family == 0 {
+            bail!("tasks.per_step, tasks.group_size and eval.tasks_per_family must be positive");
+        }
+        if self.method == Method::Grpo && t.group_size < 2 {
+            bail!("tasks.group_size must be at least 2: an advantage compares completions");
+        }
+        if self.sampling.temperature <= 0.0 || !self.sampling.temperature.is_finite() {
+            bail!("sampling.temperature must be positive: a run needs different completions");
+        }
+        if self.sampling.completion_tokens_max == 0 || self.eval.samples == 0 {
+            bail!("sampling.completion_tokens_max and eval.samples must be positive");
+        }
+        let shares = [t.replay_share, t.rate_memory, self.reward.partial_weight];
+        if shares.iter().any(|x| !(0.0..=1.0).contains(x)) {
+            bail!("tasks.replay_share, tasks.rate_memory and reward.partial_weight are 0 to 1");
+        }
+        if self.checkpoint.every == 0 {
+            bail!("checkpoint.every must be positive");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reward(&self) -> Reward {
+        match self.reward.partial_weight {
+            0.0 => Reward::Binary,
+            weight => Reward::Partial { weight },
+        }
+    }
+
+    pub(crate) fn advantage(&self) -> Advantage {
+        match self.learn.advantage {
+            AdvantageName::GroupNorm => Advantage::GroupNorm,
+            AdvantageName::GroupMean => Advantage::GroupMean,
+            AdvantageName::LeaveOneOut => Advantage::LeaveOneOut,
+        }
+    }
+
+    pub(crate) fn objective(&self) -> Objective {
+        let surrogate = match self.method {
+            Method::Grpo => {
+                Surrogate::PpoClip { low: self.learn.clip_low, high: self.learn.clip_high }
+            }
+            Method::ExpertIteration => Surrogate::Nll,
+        };
+        let aggregation = match self.learn.aggregation {
+            AggregationName::TokenMean => Aggregation::TokenMean,
+            AggregationName::SequenceMean => Aggregation::SequenceMean,
+        };
+        Objective { surrogate, aggregation, kl_beta: 0.0 }
+    }
+
+    /// The learning rate of a step: linear warm-up, then linear from `lr` to `lr_end`.
+    pub(crate) fn learning_rate(&self, step: u64) -> f64 {
+        let l = &self.learn;
+        let warmup = ((step + 1) as f64 / l.warmup_steps.max(1) as f64).min(1.0);
+        let progress = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
+        warmup * (l.lr + (l.lr_end - l.lr) * progress)
+    }
+}
+
+impl PretrainRecipe {
+    /// The embedded recipe with `key=value` settings on top.
+    pub(crate) fn load(settings: &[String]) -> Result<Self> {
+        layered(PRETRAIN, "", settings)
+    }
+}
+
+/// `defaults`, then `text`, then `settings`, as one value. Every key must be in the defaults.
+fn layered<T: for<'a> Deserialize<'a>>(
+    defaults: &str,
+    text: &str,
+    settings: &[String],
+) -> Result<T> {
+    let mut merged: Table = defaults.parse().context("the embedded defaults")?;
+    overlay(&mut merged, text.parse::<Table>()?, "")?;
+    for setting in settings {
+        let Some((key, value)) = setting.split_once('=') else {
+            bail!("`--set {setting}` is not KEY=VALUE");
+        };
+        // What does not parse as a TOML value is meant as a string.
+        let parsed: Option<Table> = format!("value = {value}").parse().ok();
+        let value = parsed
+            .and_then(|mut t| t.remove("value"))
+            .unwrap_or_else(|| Value::String(value.to_string()));
+        let table = key.rsplit('.').fold(value, |inner, part| {
+            Value::Table([(part.trim().to_string(), inner)].into_iter().collect())
+        });
+        let Value::Table(table) = table else { bail!("`--set {setting}` has no key") };
+        overlay(&mut merged, table, "")?;
+    }
+    Ok(Value::Table(merged).try_into()?)
+}
+
+fn overlay(base: &mut Table, over: Table, path: &str) -> Result<()> {
+    for (key, value) in over {
+        let full = format!("{path}{key}");
+        let Some(old) = base.get_mut(&key) else {
+            let nearest =
+                base.keys().max_by(|a, b| strsim::jaro(a, &key).total_cmp(&strsim::jaro(b, &key)));
+            let nearest = nearest.map(|n| format!("; did you mean `{path}{n}`?"));
+            bail!("unknown key `{full}`{}", nearest.unwrap_or_default());
+        };
+        match (old, value) {
+            (Value::Table(old), Value::Table(new)) => overlay(old, new, &format!("{full}."))?,
+            (old @ Value::Float(_), Value::Integer(n)) => *old = Value::Float(n as f64),
+            (old, new) if old.same_type(&new) => *old = new,
+            (old, new) => {
+                bail!("`{full}` must be a {}, not a {}", old.type_str(), new.type_str());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_recipe_resolves() {
+        for (name, _) in EMBEDDED {
+            let recipe = Recipe::load(name, &[]).unwrap();
+            assert_eq!(recipe.name, *name);
+            let again = Recipe::resolve(&recipe.to_toml().unwrap(), &[]).unwrap();
+            assert_eq!(again, recipe);
+        }
+        PretrainRecipe::load(&[]).unwrap();
+    }
+
+    #[test]
+    fn settings_come_last() {
+        let set = |s: &str| Recipe::load("default", &[s.to_string()]);
+        assert_eq!(set("learn.lr=1e-5").unwrap().learn.lr, 1e-5);
+        assert_eq!(set("learn.lr=1").unwrap().learn.lr, 1.0);
+        assert_eq!(set("tasks.families=lcs").unwrap().tasks.families, "lcs");
+        assert_eq!(set("reward.shuffle=true").unwrap().reward.shuffle, true);
+    }
+
+    #[test]
+    fn errors_name_the_key_and_its_neighbour() {
+        let error =
+            |s: &str| format!("{:#}", Recipe::load("default", &[s.to_string()]).unwrap_err());
+        assert!(error("learn.lrr=1").contains("unknown key `learn.lrr`; did you mean `learn.lr`?"));
+        assert!(error("stpes=1").contains("did you mean `steps`?"));
+        assert!(error("steps=many").contains("`steps` must be a integer, not a string"));
+        assert!(error("steps").contains("is not KEY=VALUE"));
+        assert!(error("tasks.group_size=1").contains("group_size"));
+    }
+}

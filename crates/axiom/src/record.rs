@@ -1,0 +1,129 @@
+//! What a step found, as events.
+
+use anyhow::Result;
+use learn::StepReport;
+use runlog::{Event, ProgramTiming, Timing};
+
+use crate::{
+    groups::{self, Group, Rollout},
+    progress::Bar,
+    rig::Rig,
+};
+
+/// Logs a step and its completions, and shows it.
+pub(crate) fn step(
+    rig: &mut Rig,
+    found: &[Group],
+    update: &StepReport,
+    (lr, timing): (f64, Timing),
+    bar: &Bar,
+) -> Result<()> {
+    let step = rig.next_step;
+    for group in found {
+        for (i, rollout) in group.rollouts.iter().enumerate() {
+            rig.log.append(&completion(step, group, i, rollout))?;
+        }
+    }
+    let event = summary(step, found, update, (lr, timing));
+    rig.log.append(&event)?;
+    rig.log.flush()?;
+    let Event::Step { solve_rate, reward_mean, tokens_generated, note, .. } = &event else {
+        return Ok(());
+    };
+    let totals = &mut rig.totals;
+    totals.tokens_generated += tokens_generated;
+    totals.tokens_trained += update.tokens as u64;
+    totals.verifications += rollouts(found).count() as u64;
+    totals.judge_errors += rollouts(found).filter(|r| r.reward.is_none()).count() as u64;
+    totals.timing.generate_s += timing.generate_s;
+    totals.timing.verify_s += timing.verify_s;
+    totals.timing.learn_s += timing.learn_s;
+    totals.timing.wall_s += timing.wall_s;
+    let speed = *tokens_generated as f64 / timing.wall_s.max(1e-9);
+    let text = format!(
+        "reward {reward_mean:.3}  solved {:.1} %  {speed:.0} tokens/s{}",
+        100.0 * solve_rate,
+        note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default(),
+    );
+    bar.set(step + 1, &text);
+    rig.machine.progress.line(&format!("step {}/{}  {text}", step + 1, rig.recipe.steps));
+    Ok(())
+}
+
+fn rollouts(found: &[Group]) -> impl Iterator<Item = &Rollout> {
+    found.iter().flat_map(|g| &g.rollouts)
+}
+
+fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
+    let judged = &rollout.judgement;
+    Event::Completion {
+        step,
+        task: group.task.id.to_string(),
+        sample: i as u32,
+        program: rollout.program.clone(),
+        tokens: rollout.completion.tokens.len() as u32,
+        stop: rollout.completion.stop.name().to_string(),
+        logprob: rollout.completion.logprobs.iter().map(|x| f64::from(*x)).sum(),
+        verdict: judged.verdict.name().to_string(),
+        passed: judged.passed as u32,
+        total: judged.total as u32,
+        reward: rollout.reward,
+        advantage: rollout.advantage,
+        detail: judged.detail.clone(),
+        timing: Some(ProgramTiming { cpu_ms: judged.cpu_ms, wall_ms: judged.wall_ms }),
+    }
+}
+
+fn summary(step: u64, found: &[Group], update: &StepReport, (lr, timing): (f64, Timing)) -> Event {
+    let samples = rollouts(found).count();
+    let rewards: Vec<f64> = rollouts(found).filter_map(|r| r.reward).collect();
+    let silent = |g: &&Group| {
+        let rewards: Vec<f64> = g.rollouts.iter().filter_map(|r| r.reward).collect();
+        learn::advantage::no_signal(&rewards)
+    };
+    let silent = found.iter().filter(silent).count();
+    let tokens: usize = rollouts(found).map(|r| r.completion.tokens.len()).sum();
+    let cut = |r: &&Rollout| r.completion.stop == generate::Stop::Length;
+    let distinct = groups::distinct_programs(found);
+    Event::Step {
+        step,
+        tasks: found.len() as u32,
+        samples: samples as u32,
+        reward_mean: mean(&rewards),
+        solve_rate: rollouts(found).filter(|r| r.accepted()).count() as f64 / samples.max(1) as f64,
+        frac_reward_zero_std: silent as f64 / found.len().max(1) as f64,
+        loss: update.loss,
+        grad_norm: update.grad_norm,
+        entropy: update.entropy,
+        clip_ratio: update.clip_ratio,
+        kl: update.kl,
+        logprob_gap_max: update.logprob_gap_max,
+        completion_length_mean: tokens as f64 / samples.max(1) as f64,
+        truncated: rollouts(found).filter(cut).count() as u32,
+        distinct_programs: distinct as u32,
+        tokens_generated: tokens as u64,
+        tokens_trained: update.tokens as u64,
+        verifications: distinct as u64,
+        cache_hits: (samples - distinct) as u64,
+        judge_errors: (samples - rewards.len()) as u32,
+        lr,
+        note: note(silent == found.len(), &rewards),
+        timing,
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Why a step taught nothing.
+fn note(silent: bool, rewards: &[f64]) -> Option<String> {
+    let all = |x: f64| rewards.iter().all(|r| *r == x);
+    match (silent, rewards.is_empty()) {
+        (_, true) => Some("the sandbox judged nothing".to_string()),
+        (true, _) if all(0.0) => Some("no completion passed: nothing to learn from".to_string()),
+        (true, _) if all(1.0) => Some("every completion passed: nothing to learn".to_string()),
+        (true, _) => Some("rewards are equal within every group: no signal".to_string()),
+        (false, _) => None,
+    }
+}

@@ -1,0 +1,92 @@
+//! Verified programs, kept for imitation: what expert iteration learns from.
+
+use learn::Sequence;
+use rand::seq::IndexedRandom as _;
+use serde::{Deserialize, Serialize};
+
+use crate::{groups::Group, seed::Seed};
+
+/// Most programs kept of one family; the oldest leave first.
+const PER_FAMILY: usize = 512;
+
+/// A prompt and a verified completion of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Verified {
+    pub(crate) family: String,
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
+}
+
+/// The store of verified programs, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Replay {
+    kept: Vec<Verified>,
+}
+
+impl Replay {
+    /// The programs of a step that were accepted, each once, none cut short.
+    pub(crate) fn accepted(groups: &[Group]) -> Vec<Verified> {
+        let mut found: Vec<Verified> = Vec::new();
+        for group in groups {
+            let first = found.len();
+            for rollout in group.rollouts.iter().filter(|r| r.reward == Some(1.0)) {
+                let tokens = &rollout.completion.tokens;
+                if !found[first..].iter().any(|v| v.tokens == *tokens) {
+                    found.push(Verified {
+                        family: group.task.id.family.clone(),
+                        prompt: group.prompt.clone(),
+                        tokens: tokens.clone(),
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// Adds programs, and drops the oldest of families that have too many.
+    pub(crate) fn add(&mut self, found: &[Verified]) {
+        for verified in found {
+            self.kept.push(verified.clone());
+            let family = |v: &&Verified| v.family == verified.family;
+            if self.kept.iter().filter(family).count() > PER_FAMILY
+                && let Some(oldest) = self.kept.iter().position(|v| v.family == verified.family)
+            {
+                self.kept.remove(oldest);
+            }
+        }
+    }
+
+    /// `n` draws, every family as likely as the others.
+    pub(crate) fn draw(&self, n: usize, seed: Seed) -> Vec<&Verified> {
+        let mut rng = seed.rng();
+        let mut families: Vec<&str> = self.kept.iter().map(|v| v.family.as_str()).collect();
+        families.sort_unstable();
+        families.dedup();
+        (0..n)
+            .filter_map(|_| {
+                let family = families.choose(&mut rng)?;
+                let of_family: Vec<&Verified> =
+                    self.kept.iter().filter(|v| v.family == *family).collect();
+                of_family.choose(&mut rng).copied()
+            })
+            .collect()
+    }
+
+    /// How many programs are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+}
+
+impl Verified {
+    /// As the learner takes it.
+    pub(crate) fn sequence(&self) -> (Vec<u32>, Vec<Sequence>) {
+        let sequence = Sequence {
+            tokens: self.tokens.clone(),
+            sampling_logprobs: Vec::new(),
+            advantage: 1.0,
+            count: 1,
+        };
+        (self.prompt.clone(), vec![sequence])
+    }
+}

@@ -1,0 +1,179 @@
+//! One candidate, from fork to reap: its limits are kept here, from outside.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use crate::jail::rlimits;
+use crate::judge::{Ended, Outcome, Trial};
+use crate::zygote::{Zygote, socket_pair, wait_readable};
+use crate::{Submission, Value, marshal};
+
+/// How long the zygote may take to fork or to reap.
+const ZYGOTE_MAX: Duration = Duration::from_secs(5);
+/// A program that uses no CPU for so long waits for something that will not come.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+/// A frame: length of the payload (4 bytes), kind (1 byte).
+const HEADER: usize = 5;
+
+/// Runs a submission on a zygote and judges it. An error means that the zygote is broken.
+pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcome> {
+    let start = Instant::now();
+    let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
+    let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
+    let mut watch = Watch {
+        pid,
+        start,
+        progress: (start, Duration::ZERO),
+        socket: ours.try_clone()?,
+        buffer: Vec::new(),
+        received: 0,
+    };
+    let mut trial = Trial::new(submission);
+    // A program that closes its end early is judged by what it sent before.
+    let _ = send_job(ours, submission, start);
+    let ended = watch.follow(submission, &mut trial)?;
+    // SAFETY: the process is not reaped yet, so the number is still its own.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
+    let wall = start.elapsed();
+    Ok(Outcome { judgement: trial.verdict(ended, status), cpu, wall })
+}
+
+/// Sends the program, its inputs and its limits. Expected values stay here.
+fn send_job(socket: OwnedFd, submission: &Submission, start: Instant) -> io::Result<()> {
+    let inputs = submission.tests.iter().map(|test| {
+        let mut bytes = Vec::new();
+        marshal::encode(&Value::Tuple(test.args.clone()), &mut bytes);
+        Value::Bytes(bytes)
+    });
+    let job = Value::Tuple(vec![
+        Value::Str(submission.program.clone()),
+        Value::Str(submission.entry_point.clone()),
+        Value::List(inputs.collect()),
+        rlimits::of(&submission.limits),
+    ]);
+    let mut bytes = vec![0; 4];
+    marshal::encode(&job, &mut bytes);
+    let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+    bytes[..4].copy_from_slice(&size.to_le_bytes());
+    let left = Duration::from_millis(submission.limits.wall_ms).saturating_sub(start.elapsed());
+    let timeout = libc::timeval {
+        tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(1) + 1,
+        tv_usec: 0,
+    };
+    // SAFETY: the option's value is a valid timeval of the stated size.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDTIMEO,
+            (&raw const timeout).cast(),
+            u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
+        );
+    }
+    // The standard library ignores SIGPIPE at its start, so a write to a dead candidate fails.
+    File::from(socket).write_all(&bytes)
+}
+
+/// What is known of a running candidate.
+struct Watch {
+    pid: libc::pid_t,
+    start: Instant,
+    /// When its CPU clock was last seen to move, and where it stood.
+    progress: (Instant, Duration),
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+    received: u64,
+}
+
+impl Watch {
+    /// Reads frames until the candidate is done, fails, or breaks a limit.
+    fn follow(&mut self, submission: &Submission, trial: &mut Trial<'_>) -> io::Result<Ended> {
+        let mut chunk = vec![0; 1 << 16];
+        let mut input = File::from(self.socket.try_clone()?);
+        loop {
+            while let Some((kind, payload)) = match self.frame(submission) {
+                Ok(frame) => frame,
+                Err(ended) => return Ok(ended),
+            } {
+                if let Some(ended) = trial.frame(kind, &payload) {
+                    return Ok(ended);
+                }
+            }
+            let patience = match self.patience(submission) {
+                Ok(patience) => patience,
+                Err(ended) => return Ok(ended),
+            };
+            if !wait_readable(&self.socket, patience)? {
+                continue;
+            }
+            match input.read(&mut chunk) {
+                Ok(0) => return Ok(Ended::Closed),
+                Ok(n) => {
+                    self.received += n as u64;
+                    self.buffer.extend_from_slice(&chunk[..n]);
+                }
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Ended::Closed),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// The next whole frame in the buffer.
+    fn frame(&mut self, submission: &Submission) -> Result<Option<(u8, Vec<u8>)>, Ended> {
+        if self.received > submission.limits.output_bytes {
+            return Err(Ended::Output);
+        }
+        let Some((header, rest)) = self.buffer.split_at_checked(HEADER) else { return Ok(None) };
+        let size = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+        if u64::from(size) > submission.limits.output_bytes {
+            return Err(Ended::Output);
+        }
+        let size = size as usize;
+        if rest.len() < size {
+            return Ok(None);
+        }
+        let (kind, payload) = (header[4], rest[..size].to_vec());
+        self.buffer.drain(..HEADER + size);
+        Ok(Some((kind, payload)))
+    }
+
+    /// How long to wait for more before the limits must be looked at again.
+    fn patience(&mut self, submission: &Submission) -> Result<Duration, Ended> {
+        let now = Instant::now();
+        let cpu_max = Duration::from_millis(submission.limits.cpu_ms);
+        let wall_max = Duration::from_millis(submission.limits.wall_ms);
+        let wall = now.duration_since(self.start);
+        let cpu = cpu_time(self.pid).unwrap_or(self.progress.1);
+        if cpu > self.progress.1 + Duration::from_micros(100) {
+            self.progress = (now, cpu);
+        }
+        if cpu >= cpu_max {
+            return Err(Ended::Time("CPU"));
+        }
+        if wall >= wall_max {
+            return Err(Ended::Time("wall"));
+        }
+        let idle = now.duration_since(self.progress.0);
+        if idle >= IDLE_MAX {
+            return Err(Ended::Time("idle"));
+        }
+        // One thread cannot use more CPU than the wall has time.
+        Ok((cpu_max - cpu).min(wall_max - wall).min(IDLE_MAX - idle).max(Duration::from_millis(1)))
+    }
+}
+
+/// The CPU time of another process. An ended one keeps its clock until it is reaped.
+fn cpu_time(pid: libc::pid_t) -> Option<Duration> {
+    const PROCESS_CLOCK: libc::clockid_t = 2;
+    let clock = (!pid << 3) | PROCESS_CLOCK;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one timespec.
+    let found = unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    let nanos = u32::try_from(time.tv_nsec).ok()?;
+    found.then(|| Duration::new(seconds, nanos))
+}
