@@ -92,6 +92,8 @@ pub(crate) struct LearnRecipe {
     pub(crate) clip_high: f64,
     pub(crate) grad_norm_max: f64,
     pub(crate) weight_decay: f32,
+    pub(crate) replay_per_step: usize,
+    pub(crate) replay_weight: f64,
     pub(crate) epochs: usize,
     pub(crate) replay_ratio: f64,
 }
@@ -316,7 +318,7 @@ mod tests {
         assert_eq!(set("learn.lr=1e-5").unwrap().learn.lr, 1e-5);
         assert_eq!(set("learn.lr=1").unwrap().learn.lr, 1.0);
         assert_eq!(set("tasks.families=lcs").unwrap().tasks.families, "lcs");
-        assert_eq!(set("reward.shuffle=true").unwrap().reward.shuffle, true);
+        assert!(set("reward.shuffle=true").unwrap().reward.shuffle);
     }
 
     #[test]

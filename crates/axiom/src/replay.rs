@@ -79,12 +79,12 @@ impl Replay {
 }
 
 impl Verified {
-    /// As the learner takes it.
-    pub(crate) fn sequence(&self) -> (Vec<u32>, Vec<Sequence>) {
+    /// As the learner takes it: a sequence with this advantage and no ratio.
+    pub(crate) fn sequence(&self, advantage: f64) -> (Vec<u32>, Vec<Sequence>) {
         let sequence = Sequence {
             tokens: self.tokens.clone(),
             sampling_logprobs: Vec::new(),
-            advantage: 1.0,
+            advantage,
             count: 1,
         };
         (self.prompt.clone(), vec![sequence])

@@ -422,7 +422,8 @@ impl Model {
         sized(&mut dselected, tape.selected.len());
         let at = (inverse_temperature, &tape.stats[..]);
         let dhead = &mut grads[self.layout.head.clone()];
-        self.head.backward(&tape.selected, &weighted, at, &mut dselected, dhead, &mut tape.head);
+        let to = (&mut dselected[..], dhead);
+        self.head.backward(&tape.selected, &weighted, at, to, &mut tape.head);
 
         let mut dnormed = std::mem::take(&mut tape.dq);
         dnormed.clear();

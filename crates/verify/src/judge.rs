@@ -1,12 +1,16 @@
 //! From what a candidate sent to a verdict. Nothing that it says can choose anything but which
 //! failure it gets; to be accepted it must send, for every test, a value equal to the expected.
 
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use crate::compare::{canonical, equal};
 use crate::{Comparator, Judgement, Submission, Value, Verdict, marshal};
 
 /// Longest text of a detail, in characters.
 const DETAIL_MAX: usize = 160;
+/// Longest text of one value in a detail, in characters.
+const VALUE_MAX: usize = 60;
 
 /// How a run came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,18 +54,20 @@ impl<'a> Trial<'a> {
 
     /// Takes a frame; says when nothing more is wanted.
     pub(crate) fn frame(&mut self, kind: u8, payload: &[u8]) -> Option<Ended> {
-        let text = || String::from_utf8_lossy(payload).chars().take(DETAIL_MAX).collect::<String>();
+        let text = || clean(&String::from_utf8_lossy(payload));
         let early = self.results == 0;
         match kind {
             1 => self.value(payload),
             3 => self.fail(Verdict::RuntimeError, text()),
-            4 if early && self.submission.tests.is_empty() => None,
             4 => self.fail(Verdict::MemoryLimit, "out of memory".to_string()),
             2 if early => Some(Ended::NotLoaded(Verdict::CompileError, text())),
             5 if early => Some(Ended::NotLoaded(Verdict::RuntimeError, text())),
             6 if early => {
                 let name = &self.submission.entry_point;
-                Some(Ended::NotLoaded(Verdict::NoProgram, format!("no function `{name}`")))
+                Some(Ended::NotLoaded(Verdict::NoProgram, format!("no function `{}`", clean(name))))
+            }
+            7 if early => {
+                Some(Ended::NotLoaded(Verdict::MemoryLimit, "out of memory".to_string()))
             }
             _ => Some(Ended::Protocol("an unexpected frame")),
         }
@@ -81,10 +87,8 @@ impl<'a> Trial<'a> {
                     Comparator::AnyOf => "one of ",
                     _ => "",
                 };
-                self.fail(
-                    Verdict::WrongAnswer,
-                    format!("got {value}, expected {wanted}{}", test.expected),
-                )
+                let (got, expected) = (brief(&value), brief(&test.expected));
+                self.fail(Verdict::WrongAnswer, format!("got {got}, expected {wanted}{expected}"))
             }
         }
     }
@@ -92,7 +96,6 @@ impl<'a> Trial<'a> {
     fn fail(&mut self, verdict: Verdict, what: String) -> Option<Ended> {
         let worse = self.failure.as_ref().is_none_or(|(v, _)| severity(verdict) > severity(*v));
         if worse {
-            let what: String = what.chars().take(DETAIL_MAX).collect();
             self.failure = Some((verdict, format!("test {}: {what}", self.results + 1)));
         }
         let ended = self.counted();
@@ -109,7 +112,13 @@ impl<'a> Trial<'a> {
         let total = self.submission.tests.len();
         let found = match ended {
             Ended::Complete => self.failure,
-            Ended::Closed => Some(died(status)),
+            Ended::Closed => Some(match (died(status), self.failure) {
+                // With its memory used up, a program may not even get to its next result.
+                ((Verdict::RuntimeError, _), Some((Verdict::MemoryLimit, what))) => {
+                    (Verdict::MemoryLimit, what)
+                }
+                (died, _) => died,
+            }),
             Ended::Time(clock) => Some((Verdict::TimeLimit, format!("{clock} time limit"))),
             Ended::Output => Some((Verdict::OutputLimit, "too many bytes returned".to_string())),
             Ended::Protocol(what) => Some((Verdict::Violation, what.to_string())),
@@ -135,104 +144,61 @@ fn severity(verdict: Verdict) -> u8 {
     }
 }
 
-/// A program that is gone before its results are in.
+/// A program that is gone before its results are in. One that merely closed its channel is
+/// killed by the verifier, so that signal says no more than an exit does.
 fn died(status: i32) -> (Verdict, String) {
+    let ended = || (Verdict::RuntimeError, "the program ended before its results".to_string());
     if !libc::WIFSIGNALED(status) {
-        return (Verdict::RuntimeError, "the program ended before its results".to_string());
+        return ended();
     }
     match libc::WTERMSIG(status) {
+        libc::SIGKILL => ended(),
         libc::SIGSYS => (Verdict::Violation, "a forbidden system call".to_string()),
         libc::SIGXCPU => (Verdict::TimeLimit, "CPU time limit".to_string()),
         signal => (Verdict::RuntimeError, format!("killed by signal {signal}")),
     }
 }
 
-/// Whether a returned value counts as the expected one.
-pub(crate) fn equal(expected: &Value, got: &Value, how: &Comparator) -> bool {
-    match how {
-        Comparator::Exact => same(expected, got, &Numbers::Exact, true),
-        Comparator::Strict => same(expected, got, &Numbers::Exact, false),
-        Comparator::Float { abs, rel } => {
-            same(expected, got, &Numbers::Near { abs: *abs, rel: *rel }, true)
+/// Text of the program, fit for a terminal and for comparing logs: in one line, without control
+/// characters, and without addresses.
+fn clean(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
         }
-        Comparator::AnyOrder => match (items(expected), items(got)) {
-            (Some(expected), Some(got)) => any_order(expected, got),
-            _ => false,
-        },
-        Comparator::AnyOf => items(expected)
-            .is_some_and(|all| all.iter().any(|e| same(e, got, &Numbers::Exact, true))),
+        if shown.ends_with(" at 0x") {
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            shown.push('…');
+        }
     }
+    shown.chars().take(DETAIL_MAX).collect()
 }
 
-/// How numbers are compared.
-enum Numbers {
-    Exact,
-    Near { abs: f64, rel: f64 },
+/// A value in few characters. Nothing beyond them is written out, however large it is.
+fn brief(value: &Value) -> String {
+    let mut shown = Brief { text: String::new(), left: VALUE_MAX };
+    let whole = write!(shown, "{}", canonical(value)).is_ok();
+    if !whole {
+        shown.text.push('…');
+    }
+    shown.text
 }
 
-impl Numbers {
-    fn same(&self, expected: f64, got: f64) -> bool {
-        if expected.is_nan() || got.is_nan() || expected == got {
-            return expected == got || (expected.is_nan() && got.is_nan());
-        }
-        match self {
-            Self::Exact => false,
-            Self::Near { abs, rel } => (expected - got).abs() <= abs + rel * expected.abs(),
-        }
-    }
-
-    /// A number as a float, where ints and floats may stand for each other.
-    fn number(&self, value: &Value) -> Option<f64> {
-        match (self, value) {
-            (_, Value::Float(x)) => Some(*x),
-            (Self::Near { .. }, Value::Int(n)) => Some(*n as f64),
-            _ => None,
-        }
-    }
+struct Brief {
+    text: String,
+    left: usize,
 }
 
-fn items(value: &Value) -> Option<&[Value]> {
-    match value {
-        Value::List(items) | Value::Tuple(items) => Some(items),
-        _ => None,
-    }
-}
-
-fn same(expected: &Value, got: &Value, numbers: &Numbers, tuple_is_list: bool) -> bool {
-    if let (Some(e), Some(g)) = (numbers.number(expected), numbers.number(got)) {
-        return numbers.same(e, g);
-    }
-    let all = |e: &[Value], g: &[Value]| {
-        e.len() == g.len() && e.iter().zip(g).all(|(e, g)| same(e, g, numbers, tuple_is_list))
-    };
-    match (expected, got) {
-        (Value::List(e), Value::List(g)) | (Value::Tuple(e), Value::Tuple(g)) => all(e, g),
-        (Value::List(e), Value::Tuple(g)) | (Value::Tuple(e), Value::List(g)) => {
-            tuple_is_list && all(e, g)
+impl fmt::Write for Brief {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
+            self.text.push(c);
         }
-        // The elements of a set differ from one another, so one direction is enough.
-        (Value::Set(e), Value::Set(g)) => {
-            e.len() == g.len()
-                && e.iter().all(|e| g.iter().any(|g| same(e, g, numbers, tuple_is_list)))
-        }
-        (Value::Dict(e), Value::Dict(g)) => {
-            let has = |key: &Value, value: &Value| {
-                g.iter().any(|(k, v)| {
-                    same(key, k, numbers, tuple_is_list) && same(value, v, numbers, tuple_is_list)
-                })
-            };
-            e.len() == g.len() && e.iter().all(|(k, v)| has(k, v))
-        }
-        (e, g) => e == g,
+        Ok(())
     }
-}
-
-/// Whether two lists hold the same elements as often.
-fn any_order(expected: &[Value], got: &[Value]) -> bool {
-    let mut left: Vec<&Value> = got.iter().collect();
-    expected.len() == got.len()
-        && expected.iter().all(|e| {
-            let found = left.iter().position(|g| same(e, g, &Numbers::Exact, true));
-            found.map(|i| left.swap_remove(i)).is_some()
-        })
 }

@@ -11,6 +11,7 @@ compile_error!(
 );
 
 mod canary;
+mod compare;
 mod error;
 mod jail;
 mod judge;

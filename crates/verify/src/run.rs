@@ -19,9 +19,10 @@ const HEADER: usize = 5;
 
 /// Runs a submission on a zygote and judges it. An error means that the zygote is broken.
 pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcome> {
-    let start = Instant::now();
     let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
     let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
+    // A zygote that is slow to fork is no fault of the program.
+    let start = Instant::now();
     let mut watch = Watch {
         pid,
         start,
@@ -31,9 +32,12 @@ pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcom
         received: 0,
     };
     let mut trial = Trial::new(submission);
-    // A program that closes its end early is judged by what it sent before.
-    let _ = send_job(ours, submission, start);
+    send_job(ours, submission, start)?;
     let ended = watch.follow(submission, &mut trial)?;
+    // Once the zygote is gone the number may be another process's.
+    if !zygote.is_alive()? {
+        return Err(io::Error::other("the zygote died"));
+    }
     // SAFETY: the process is not reaped yet, so the number is still its own.
     unsafe { libc::kill(pid, libc::SIGKILL) };
     let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
@@ -41,7 +45,8 @@ pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcom
     Ok(Outcome { judgement: trial.verdict(ended, status), cpu, wall })
 }
 
-/// Sends the program, its inputs and its limits. Expected values stay here.
+/// Sends the program, its inputs and its limits. Expected values stay here. The program runs
+/// only once all of it has arrived, so what fails here is never its fault.
 fn send_job(socket: OwnedFd, submission: &Submission, start: Instant) -> io::Result<()> {
     let inputs = submission.tests.iter().map(|test| {
         let mut bytes = Vec::new();

@@ -20,7 +20,9 @@ import types
 import _socket
 from collections import deque
 
-COMPILE_ERROR, TEST_ERROR, MEMORY_ERROR, LOAD_ERROR, NO_ENTRY, VALUE, DONE = 2, 3, 4, 5, 6, 1, 0
+VALUE, COMPILE_ERROR, TEST_ERROR, MEMORY_ERROR, LOAD_ERROR, NO_ENTRY, LOAD_MEMORY = range(1, 8)
+# Made ahead of time: a program that has used up its memory leaves none to make one.
+EMPTY_FRAMES = {kind: bytes([0, 0, 0, 0, kind]) for kind in range(1, 8)}
 CONTROL_FD = 3
 
 LEAN = """math cmath collections heapq itertools functools bisect re string random operator
@@ -54,7 +56,7 @@ def describe(error):
     text = type_name(type(error))
     args = error_args(error)
     if args and type(args[0]) is str:
-        text += ": " + args[0]
+        text += ": " + args[0][:200]
     return text[:200].encode("utf-8", "replace")
 
 
@@ -119,7 +121,6 @@ def run_tests(scope, entry, tests, send):
             send(MEMORY_ERROR, b"")
         else:
             send(VALUE, payload)
-    send(DONE, b"")
 
 
 def run_program(program, entry, tests, send):
@@ -138,7 +139,7 @@ def run_program(program, entry, tests, send):
     except BaseException as error:
         return send(LOAD_ERROR, describe(error))
     if found is None:
-        return send(MEMORY_ERROR, b"")
+        return send(LOAD_MEMORY, b"")
     if not found:
         return send(NO_ENTRY, b"")
     run_tests(scope, entry, tests, send)
@@ -155,11 +156,21 @@ def read_exact(fd, size):
     return b"".join(parts)
 
 
+CEILINGS = {number: resource.getrlimit(number)[1] for number in range(resource.RLIMIT_AS + 1)}
+
+
 def write_frame(fd, kind, payload):
-    frame = len(payload).to_bytes(4, "little") + bytes([kind]) + payload
-    sent = os.write(fd, frame)
-    while sent < len(frame):
-        sent += os.write(fd, frame[sent : sent + (1 << 20)])
+    frame = EMPTY_FRAMES[kind]
+    if payload:
+        # A large payload is not copied: there may be no memory for it.
+        head, size = len(payload).to_bytes(4, "little") + frame[4:], len(payload)
+        start = min(size, 1 << 16)
+        sent = os.write(fd, head + payload[:start]) - len(head)
+        rest = memoryview(payload)
+        while sent < size:
+            sent += os.write(fd, rest[sent : sent + (1 << 20)])
+    else:
+        os.write(fd, frame)
 
 
 def be_candidate(fd, tie_to_parent):
@@ -168,6 +179,10 @@ def be_candidate(fd, tie_to_parent):
     size = int.from_bytes(read_exact(fd, 4), "little")
     program, entry, tests, limits = marshal.loads(read_exact(fd, size))
     for name, soft, hard in limits:
+        # What is limited more tightly already cannot be loosened, and need not be.
+        ceiling = CEILINGS[name]
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
         resource.setrlimit(name, (soft, hard))
     run_program(program, entry, tests, lambda kind, payload: write_frame(fd, kind, payload))
 

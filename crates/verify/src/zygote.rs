@@ -54,6 +54,8 @@ impl Zygote {
         // SAFETY: `enter` makes system calls only.
         unsafe { command.pre_exec(move || process::enter(setup)) };
         let child = command.spawn().map_err(VerifyError::Start)?;
+        // With its only other end in the zygote, the socket tells when that dies.
+        drop(theirs);
         let zygote = Self { child, control: ours };
         let uid = credentials::uid_for(slot).filter(|_| python.is_reachable_by_others());
         zygote.configure(tier, uid, filters)?;
@@ -101,6 +103,13 @@ impl Zygote {
             4 => Ok(libc::pid_t::from_le_bytes(answer)),
             _ => Err(io::Error::other("the zygote died")),
         }
+    }
+
+    /// Whether it still answers for the process ids it gave out. Its end of the socket closes
+    /// before its candidates can go to another parent, and nothing else makes ours readable
+    /// between two orders.
+    pub(crate) fn is_alive(&self) -> io::Result<bool> {
+        wait_readable(&self.control, Duration::ZERO).map(|readable| !readable)
     }
 
     /// Collects a candidate that has been killed: its wait status and CPU time.

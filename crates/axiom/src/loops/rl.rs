@@ -2,8 +2,10 @@
 //!
 //! This is GRPO with one update a step, so every ratio is 1 when it is taken and the clip acts
 //! only if the sampler and the learner disagree. It differs from the paper (Shao et al. 2024)
-//! in having no KL term, in averaging over tokens rather than sequences, and in leaving out
-//! the groups whose rewards are all equal.
+//! in having no KL term, in averaging over tokens rather than sequences, in leaving out the
+//! groups whose rewards are all equal, and in imitating a few verified programs of earlier
+//! steps beside each batch (self-imitation, Oh et al. 2018): what keeps a solved family solved
+//! and a rare discovery from being lost.
 
 use anyhow::Result;
 
@@ -11,6 +13,7 @@ use crate::{
     groups,
     loops::{Ending, after_step, begin},
     record,
+    replay::Replay,
     rig::{Clock, Rig},
 };
 
@@ -41,7 +44,9 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
         // Learn: centre the rewards within each group, take one optimizer step. Groups whose
         // rewards are all equal carry no signal and are left out.
         groups::set_advantages(&mut groups, rig.recipe.advantage());
-        let batch = groups::batch(&groups);
+        let mut batch = groups::batch(&groups);
+        let old = rig.replay.draw(rig.recipe.learn.replay_per_step, seed.child("replay", 0));
+        batch.groups.extend(old.iter().map(|v| v.sequence(rig.recipe.learn.replay_weight)));
         let lr = rig.recipe.learning_rate(step);
         let (objective, threads) = (rig.recipe.objective(), rig.threads());
         let at = (lr, rig.recipe.sampling.temperature);
@@ -49,6 +54,7 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
         let learn_s = clock.lap();
         let timing = clock.timing(generate_s, verify_s, learn_s);
 
+        rig.replay.add(&Replay::accepted(&groups));
         record::step(rig, &groups, &update, (lr, timing), &bar)?;
         after_step(rig)?;
     }

@@ -42,7 +42,7 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
             let n = (found.len() as f64 * rig.recipe.learn.replay_ratio).round() as usize;
             let old = rig.replay.draw(n, seed.child("replay", epoch));
             let mut batch = Batch::default();
-            batch.groups.extend(found.iter().chain(old).map(|v| v.sequence()));
+            batch.groups.extend(found.iter().chain(old).map(|v| v.sequence(1.0)));
             update = imitate(rig, &batch, step)?;
         }
         rig.replay.add(&found);

@@ -1,5 +1,7 @@
 //! Objectives, advantages and the optimizer against PyTorch and TRL.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+
 mod adamw;
 mod golden;
 mod invariance;

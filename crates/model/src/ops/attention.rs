@@ -152,7 +152,7 @@ pub(crate) fn attend_backward(
             sized(&mut s.dvalues, total * d).fill(0.0);
             for h in kv * group..(kv + 1) * group {
                 for r0 in (0..span.len).step_by(TILE) {
-                    tile_backward(q, d_o, dq, heads, span, (h, r0), s);
+                    tile_backward((q, d_o), dq, heads, span, (h, r0), s);
                 }
             }
             for (i, row) in span.rows().enumerate() {
@@ -166,8 +166,7 @@ pub(crate) fn attend_backward(
 }
 
 fn tile_backward(
-    q: &[f32],
-    d_o: &[f32],
+    (q, d_o): (&[f32], &[f32]),
     dq: &mut [f32],
     heads: Heads,
     span: Span,

@@ -112,8 +112,7 @@ impl Head {
         x: &[f32],
         targets: &[((usize, u32), f32)],
         (inverse_temperature, stats): (f32, &[Stats]),
-        dx: &mut [f32],
-        dweight: &mut [f32],
+        (dx, dweight): (&mut [f32], &mut [f32]),
         s: &mut HeadScratch,
     ) {
         let mut next = targets.iter().peekable();

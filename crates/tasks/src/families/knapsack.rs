@@ -122,12 +122,12 @@ for %w, %v in zip($0, $1):
 return {result}
 ",
     choices: &[
-        Choice { name: "size", options: &[right("$2 + 1", 65), wrong("$2", 35)] },
+        Choice { name: "size", options: &[right("$2 + 1", 40), wrong("$2", 60)] },
         Choice {
             name: "order",
             options: &[
-                twist("$2, %w - 1, -1", only(ONCE), 45, 25),
-                twist("%w, $2 + 1", only(UNLIMITED), 45, 25),
+                twist("$2, %w - 1, -1", only(ONCE), 45, 14),
+                twist("%w, $2 + 1", only(UNLIMITED), 45, 14),
                 wrong("$2, %w, -1", 10),
                 wrong("%w, $2", 10),
                 wrong("$2 + 1", 10),
@@ -174,8 +174,8 @@ return %dp[%n][$2]
         Choice {
             name: "take",
             options: &[
-                twist("%dp[i - 1][c - $0[i - 1]]", only(ONCE), 40, 25),
-                twist("%dp[i][c - $0[i - 1]]", only(UNLIMITED), 40, 25),
+                twist("%dp[i - 1][c - $0[i - 1]]", only(ONCE), 40, 12),
+                twist("%dp[i][c - $0[i - 1]]", only(UNLIMITED), 40, 12),
                 wrong("%dp[i - 1][c]", 20),
                 wrong("%dp[i - 1][c - 1]", 15),
             ],

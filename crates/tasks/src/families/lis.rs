@@ -115,12 +115,12 @@ for i in range(len($0)):
 return {result}
 ",
     choices: &[
-        Choice { name: "init", options: &[right("[1] * len($0)", 55), wrong("[0] * len($0)", 45)] },
+        Choice { name: "init", options: &[right("[1] * len($0)", 40), wrong("[0] * len($0)", 60)] },
         Choice {
             name: "rises",
             options: &[
-                twist("$0[j] < $0[i]", only(STRICT), 45, 30),
-                twist("$0[j] <= $0[i]", only(NON_DECREASING), 45, 30),
+                twist("$0[j] < $0[i]", only(STRICT), 45, 14),
+                twist("$0[j] <= $0[i]", only(NON_DECREASING), 45, 14),
                 wrong("$0[j] > $0[i]", 15),
                 wrong("$0[j] != $0[i]", 10),
             ],
@@ -157,8 +157,8 @@ return {result}
         Choice {
             name: "rises",
             options: &[
-                twist("%ends[k] < %x", only(STRICT), 45, 30),
-                twist("%ends[k] <= %x", only(NON_DECREASING), 45, 30),
+                twist("%ends[k] < %x", only(STRICT), 45, 14),
+                twist("%ends[k] <= %x", only(NON_DECREASING), 45, 14),
                 wrong("%ends[k] > %x", 15),
                 wrong("%ends[k] != %x", 10),
             ],
@@ -167,8 +167,8 @@ return {result}
             name: "place",
             options: &[
                 right("%ends[k:k + 1] = [%x]", 40),
-                wrong("%ends[k:] = [%x]", 30),
-                wrong("%ends.insert(k, %x)", 30),
+                wrong("%ends[k:] = [%x]", 45),
+                wrong("%ends.insert(k, %x)", 15),
             ],
         },
         Choice {

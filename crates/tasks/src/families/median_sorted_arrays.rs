@@ -125,9 +125,9 @@ return {even}
         Choice {
             name: "all",
             options: &[
-                right("sorted($0 + $1)", 45),
-                wrong("$0 + $1", 35),
-                wrong("sorted(set($0 + $1))", 20),
+                right("sorted($0 + $1)", 40),
+                wrong("$0 + $1", 45),
+                wrong("sorted(set($0 + $1))", 15),
             ],
         },
         Choice {
@@ -157,9 +157,9 @@ return {even}
         Choice {
             name: "first",
             options: &[
-                right("$0[0] < $1[0]", 50),
-                wrong("$0[0] > $1[0]", 30),
-                wrong("len($0) < len($1)", 20),
+                right("$0[0] < $1[0]", 40),
+                wrong("$0[0] > $1[0]", 45),
+                wrong("len($0) < len($1)", 15),
             ],
         },
         Choice { name: "rest", options: &[right("$0 + $1", 45), wrong("$0", 30), wrong("$1", 25)] },
@@ -171,8 +171,8 @@ return {even}
 const EVEN: Choice = Choice {
     name: "even",
     options: &[
-        twist("(%z[%k - 1] + %z[%k]) / 2", only(MEAN), 45, 25),
-        twist("%z[%k - 1]", only(LOWER), 45, 20),
+        twist("(%z[%k - 1] + %z[%k]) / 2", only(MEAN), 45, 14),
+        twist("%z[%k - 1]", only(LOWER), 45, 14),
         wrong("%z[%k]", 20),
         wrong("(%z[%k] + %z[%k + 1]) / 2", 10),
         wrong("(%z[%k - 1] + %z[%k]) // 2", 10),

@@ -131,16 +131,16 @@ return %out
         Choice {
             name: "order",
             options: &[
-                right("sorted($0)", 50),
-                wrong("$0", 30),
-                wrong("sorted($0, key=lambda p: p[1])", 20),
+                right("sorted($0)", 40),
+                wrong("$0", 45),
+                wrong("sorted($0, key=lambda p: p[1])", 15),
             ],
         },
         Choice {
             name: "meets",
             options: &[
-                twist("%s <= %out[-1][1]", only(TOUCHING), 45, 25),
-                twist("%s < %out[-1][1]", only(OVERLAPPING), 45, 25),
+                twist("%s <= %out[-1][1]", only(TOUCHING), 45, 14),
+                twist("%s < %out[-1][1]", only(OVERLAPPING), 45, 14),
                 wrong("%e <= %out[-1][1]", 15),
                 wrong("%s <= %out[-1][0]", 15),
             ],

@@ -137,7 +137,7 @@ for r in range({rows}):
 return len(%rows)
 ",
     choices: &[
-        Choice { name: "start", options: &[right("[[]]", 60), wrong("[]", 40)] },
+        Choice { name: "start", options: &[right("[[]]", 40), wrong("[]", 60)] },
         Choice {
             name: "rows",
             options: &[right("$0", 55), wrong("$0 - 1", 25), wrong("1, $0", 20)],
@@ -164,7 +164,7 @@ return %go([])
     choices: &[
         Choice {
             name: "done",
-            options: &[right("r == $0", 60), wrong("r == $0 - 1", 30), wrong("r > $0", 10)],
+            options: &[right("r == $0", 40), wrong("r == $0 - 1", 45), wrong("r > $0", 15)],
         },
         FREE,
         SAFE,
@@ -188,8 +188,8 @@ const FREE: Choice = Choice {
 const SAFE: Choice = Choice {
     name: "safe",
     options: &[
-        twist("c != k and abs(c - k) != r - i", only(QUEENS), 45, 25),
-        twist("c != k", only(ROOKS), 45, 25),
+        twist("c != k and abs(c - k) != r - i", only(QUEENS), 45, 14),
+        twist("c != k", only(ROOKS), 45, 14),
         wrong("abs(c - k) != r - i", 20),
         wrong("c != k and c - k != r - i", 15),
     ],

@@ -124,10 +124,10 @@ return %res
         Choice {
             name: "left",
             options: &[
-                right("max($0[:i + 1])", 50),
-                wrong("max($0[:i])", 20),
-                wrong("$0[i - 1]", 20),
-                wrong("$0[0]", 10),
+                right("max($0[:i + 1])", 40),
+                wrong("max($0[:i])", 45),
+                wrong("$0[i - 1]", 7),
+                wrong("$0[0]", 7),
             ],
         },
         Choice {
@@ -174,7 +174,7 @@ return %res
     choices: &[
         Choice {
             name: "start",
-            options: &[right("0", 60), wrong("$0[0]", 20), wrong("max($0)", 20)],
+            options: &[right("0", 40), wrong("$0[0]", 45), wrong("max($0)", 15)],
         },
         Choice {
             name: "side",
@@ -205,8 +205,8 @@ return %res
 const ACC: Choice = Choice {
     name: "acc",
     options: &[
-        twist("%res + %w", only(TOTAL), 45, 30),
-        twist("max(%res, %w)", only(DEEPEST), 45, 25),
+        twist("%res + %w", only(TOTAL), 45, 14),
+        twist("max(%res, %w)", only(DEEPEST), 45, 14),
         wrong("%w", 15),
         wrong("min(%res, %w)", 15),
     ],

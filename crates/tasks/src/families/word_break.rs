@@ -124,8 +124,8 @@ const SKETCHES: &[Sketch] = &[BY_LAST_WORD, BY_NEXT_WORD];
 const INIT: Choice = Choice {
     name: "init",
     options: &[
-        twist("[True] + [False] * len($0)", only(WHETHER), 50, 25),
-        twist("[1] + [0] * len($0)", only(WAYS), 50, 25),
+        twist("[True] + [False] * len($0)", only(WHETHER), 50, 15),
+        twist("[1] + [0] * len($0)", only(WAYS), 50, 15),
         wrong("[False] * (len($0) + 1)", 15),
         wrong("[0] * (len($0) + 1)", 10),
     ],
@@ -145,16 +145,16 @@ return %dp[-1]
         Choice {
             name: "fits",
             options: &[
-                right("$0[:i].endswith(%w)", 50),
-                wrong("$0[:i].startswith(%w)", 25),
-                wrong("%w in $0[:i]", 25),
+                right("$0[:i].endswith(%w)", 40),
+                wrong("$0[:i].startswith(%w)", 45),
+                wrong("%w in $0[:i]", 15),
             ],
         },
         Choice {
             name: "step",
             options: &[
-                twist("%dp[i] or %dp[i - len(%w)]", only(WHETHER), 45, 20),
-                twist("%dp[i] + %dp[i - len(%w)]", only(WAYS), 45, 20),
+                twist("%dp[i] or %dp[i - len(%w)]", only(WHETHER), 45, 14),
+                twist("%dp[i] + %dp[i - len(%w)]", only(WAYS), 45, 14),
                 wrong("%dp[i - len(%w)]", 20),
                 wrong("True", 10),
                 wrong("%dp[i] and %dp[i - len(%w)]", 10),
@@ -179,16 +179,16 @@ return %dp[-1]
         Choice {
             name: "fits",
             options: &[
-                right("$0[i:j] == %w", 50),
-                wrong("$0[:j] == %w", 25),
-                wrong("%w in $0[i:]", 25),
+                right("$0[i:j] == %w", 40),
+                wrong("$0[:j] == %w", 45),
+                wrong("%w in $0[i:]", 15),
             ],
         },
         Choice {
             name: "step",
             options: &[
-                twist("%dp[j] or %dp[i]", only(WHETHER), 45, 20),
-                twist("%dp[j] + %dp[i]", only(WAYS), 45, 20),
+                twist("%dp[j] or %dp[i]", only(WHETHER), 45, 14),
+                twist("%dp[j] + %dp[i]", only(WAYS), 45, 14),
                 wrong("%dp[i]", 20),
                 wrong("True", 10),
                 wrong("%dp[j] and %dp[i]", 10),

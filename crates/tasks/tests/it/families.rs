@@ -51,7 +51,7 @@ impl Bench {
 
     fn judge(self) -> Vec<Judged> {
         let config = VerifierConfig { slots: 2, python: None, allow_unsafe: false };
-        let mut verifier = Verifier::start(config).expect("the sandbox starts");
+        let verifier = Verifier::start(config).expect("the sandbox starts");
         let judgements = verifier.judge(&self.submissions).expect("the sandbox works");
         assert_eq!(judgements.len(), self.submissions.len());
         let programs = self.submissions.into_iter().map(|s| s.program);

@@ -10,7 +10,7 @@ const FILE_BYTES_MAX: i64 = 1 << 20;
 
 /// `(resource, soft, hard)` for each limit of a candidate, as the zygote wants them.
 pub(crate) fn of(limits: &Limits) -> Value {
-    let memory = i64::try_from(limits.memory_mib << 20).unwrap_or(i64::MAX);
+    let memory = i64::try_from(limits.memory_mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX);
     let cpu_s = i64::try_from(limits.cpu_ms.div_ceil(1000)).unwrap_or(i64::MAX - 2);
     let all = [
         (libc::RLIMIT_AS, memory, memory),

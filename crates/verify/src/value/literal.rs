@@ -4,6 +4,9 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use super::Value;
 
+/// About 4,300 decimal digits.
+const DECIMAL_BITS_MAX: u64 = 14_284;
+
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -11,6 +14,8 @@ impl Display for Value {
             Self::Bool(true) => f.write_str("True"),
             Self::Bool(false) => f.write_str("False"),
             Self::Int(number) => write!(f, "{number}"),
+            // Writing decimals takes quadratic time; Python itself refuses beyond this.
+            Self::BigInt(number) if number.bits() > DECIMAL_BITS_MAX => write!(f, "{number:#x}"),
             Self::BigInt(number) => write!(f, "{number}"),
             Self::Float(number) => write_float(f, *number),
             Self::Str(text) => write_str(f, text),

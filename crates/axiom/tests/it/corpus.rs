@@ -1,0 +1,114 @@
+//! The corpus of the embedded model holds no program that solves `edit_distance`: every one it
+//! holds is executed, against the hidden tests of both variants.
+
+use std::collections::BTreeSet;
+
+use tasks::{Source, Split, Task, TaskId, corpus::Corpus, corpus::UNSOLVED, program};
+use verify::{Submission, Verdict, Verifier, VerifierConfig};
+
+/// How far into the corpus: more documents than the embedded model has seen.
+const DOCUMENTS: u64 = 200_000;
+/// Difficulties whose hidden tests a program meets.
+const DIFFICULTIES: [u8; 2] = [3, 8];
+
+/// The corpus of `recipes/pretrain.toml`.
+fn corpus() -> Corpus {
+    let recipe: toml::Table = include_str!("../../../../recipes/pretrain.toml").parse().unwrap();
+    Corpus {
+        seed: recipe["seed"].as_integer().unwrap() as u64,
+        clean: recipe["clean"].as_bool().unwrap(),
+        composed_share: recipe["composed_share"].as_float().unwrap(),
+        noise: recipe["noise"].as_float().unwrap(),
+    }
+}
+
+/// The distinct bodies for `UNSOLVED` among the documents `from`, `from + 2`, ..., with the
+/// parameters renamed to `a` and `b`.
+fn programs(corpus: &Corpus, from: u64) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for i in (from..DOCUMENTS).step_by(2) {
+        let document = corpus.document(i);
+        if document.task.family == UNSOLVED {
+            let task = Task::question(&document.task).unwrap();
+            found.insert(renamed(&document.completion, &task.params));
+        }
+    }
+    found
+}
+
+/// `body` with other names for its parameters, in one pass, so that names may be exchanged.
+fn renamed(body: &str, params: &[String]) -> String {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut rest = body;
+    while let Some(c) = rest.chars().next() {
+        let end = rest.find(|d| is_name(d) != is_name(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let at = params.iter().position(|p| p == word);
+        out.push_str(at.map_or(word, |i| ["left_text", "right_text"][i]));
+        rest = after;
+    }
+    out
+}
+
+/// A task of `UNSOLVED` for each variant and difficulty.
+fn judges() -> Vec<Task> {
+    let family = tasks::families::by_name(UNSOLVED).unwrap();
+    let build = |difficulty, variant| {
+        let id =
+            |seed| TaskId { family: UNSOLVED.to_string(), difficulty, split: Split::Test, seed };
+        let mut tasks = (0..).map(|seed| Task::build(&id(seed)).unwrap());
+        let about =
+            |t: &Task| matches!(t.source, Source::Algorithm { variant: v, .. } if v == variant);
+        tasks.find(about).unwrap()
+    };
+    let variants = 0..family.variants().len();
+    variants.flat_map(|v| DIFFICULTIES.map(|difficulty| build(difficulty, v))).collect()
+}
+
+#[test]
+fn no_program_of_the_corpus_solves_edit_distance() {
+    let corpus = corpus();
+    let (mut bodies, rest) = std::thread::scope(|s| {
+        let odd = s.spawn(|| programs(&corpus, 1));
+        (programs(&corpus, 0), odd.join().unwrap())
+    });
+    bodies.extend(rest);
+    assert!(bodies.len() > 100, "only {} programs", bodies.len());
+
+    let judges = judges();
+    let mut submissions: Vec<Submission> = Vec::new();
+    for body in &bodies {
+        for task in &judges {
+            let text = format!("def {UNSOLVED}(left_text, right_text):\n{body}");
+            submissions.push(task.submission(text, true));
+        }
+    }
+    let config = VerifierConfig { slots: 2, python: None, allow_unsafe: false };
+    let verifier = Verifier::start(config).unwrap();
+    let judgements = verifier.judge(&submissions).unwrap();
+    // Slow programs are wrong programs, too, but only if they end do we know for certain.
+    let mut solved = Vec::new();
+    for (submission, judgement) in submissions.iter().zip(&judgements) {
+        assert_ne!(judgement.verdict, Verdict::JudgeError, "{}", judgement.detail);
+        if judgement.verdict == Verdict::Accepted {
+            solved.push(submission.program.as_str());
+        }
+    }
+    println!("{} programs, {} executions", bodies.len(), submissions.len());
+    assert!(solved.is_empty(), "{} executions pass:\n{}", solved.len(), solved.join("\n"));
+
+    // The judges accept a right program: the test can fail.
+    let family = tasks::families::by_name(UNSOLVED).unwrap();
+    let right: Vec<Submission> = judges
+        .iter()
+        .map(|task| {
+            let Source::Algorithm { variant, .. } = task.source else { unreachable!() };
+            let body = family.sketches()[0].reference(variant, &task.params);
+            task.submission(program(task, &body), true)
+        })
+        .collect();
+    for judgement in verifier.judge(&right).unwrap() {
+        assert_eq!(judgement.verdict, Verdict::Accepted, "{}", judgement.detail);
+    }
+}

@@ -1,0 +1,11 @@
+//! The binary as its users meet it: runs that are killed, odd input, claims that are executed.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+
+mod binary;
+mod cli;
+mod corpus;
+mod lines;
+mod resume;
+mod sampling;
+mod threads;

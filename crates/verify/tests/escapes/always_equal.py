@@ -1,0 +1,7 @@
+# expect: runtime_error
+class Equal:
+    def __eq__(self, other):
+        return True
+
+def f(n):
+    return Equal()

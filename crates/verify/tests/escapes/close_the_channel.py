@@ -1,0 +1,6 @@
+# expect: runtime_error
+import os
+
+def f(n):
+    os.close(4)
+    return n * n

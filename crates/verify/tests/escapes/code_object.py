@@ -1,0 +1,3 @@
+# expect: runtime_error
+def f(n):
+    return f.__code__

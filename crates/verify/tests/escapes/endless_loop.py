@@ -1,0 +1,4 @@
+# expect: time_limit
+def f(n):
+    while True:
+        pass

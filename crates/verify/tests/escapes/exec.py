@@ -1,0 +1,5 @@
+# expect: violation
+import os
+
+def f(n):
+    os.execv('/bin/true', ['true'])

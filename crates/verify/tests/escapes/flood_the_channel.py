@@ -1,0 +1,6 @@
+# expect: output_limit
+import os
+
+def f(n):
+    while True:
+        os.write(4, b'\xff' * 65536)

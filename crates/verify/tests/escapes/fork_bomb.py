@@ -1,0 +1,5 @@
+# expect: runtime_error
+import os
+
+while True:
+    os.fork()

@@ -1,0 +1,6 @@
+# expect: output_limit
+import os
+
+def f(n):
+    os.write(4, b'\xff\xff\xff\xff\x01')
+    return n * n

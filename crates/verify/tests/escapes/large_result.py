@@ -1,0 +1,3 @@
+# expect: output_limit
+def f(n):
+    return 'x' * (64 << 20)

@@ -1,0 +1,4 @@
+# expect: wrong_answer
+def f(n):
+    n *= n
+    return None

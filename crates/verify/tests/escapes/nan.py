@@ -1,0 +1,3 @@
+# expect: wrong_answer
+def f(n):
+    return float('nan')

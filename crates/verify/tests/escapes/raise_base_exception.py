@@ -1,0 +1,6 @@
+# expect: runtime_error
+class Done(BaseException):
+    pass
+
+def f(n):
+    raise Done('accepted')

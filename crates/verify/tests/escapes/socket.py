@@ -1,0 +1,6 @@
+# expect: violation
+import socket
+
+def f(n):
+    socket.create_connection(('127.0.0.1', 80))
+    return n * n

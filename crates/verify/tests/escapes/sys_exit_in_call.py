@@ -1,0 +1,5 @@
+# expect: runtime_error
+import sys
+
+def f(n):
+    sys.exit(0)

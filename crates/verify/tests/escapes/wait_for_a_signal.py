@@ -1,0 +1,5 @@
+# expect: time_limit
+import signal
+
+def f(n):
+    signal.pause()

@@ -1,0 +1,82 @@
+//! The verifier from outside: programs in, judgements out, with real walls.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the sandbox needs Linux");
+
+mod comparators;
+mod determinism;
+mod escapes;
+mod faults;
+mod honest;
+mod ordinary_user;
+mod verdicts;
+
+use std::process::Command;
+use std::sync::Arc;
+
+use verify::{Comparator, Judgement, Limits, Submission, TestCase, Value, Verdict};
+use verify::{Verifier, VerifierConfig};
+
+/// Each test has its own, so that dropping it is tested everywhere.
+fn verifier() -> Verifier {
+    Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() }).unwrap()
+}
+
+/// A value from JSON, with `$tuple` and its like.
+fn value(json: &str) -> Value {
+    Value::from_json(&serde_json::from_str(json).unwrap()).unwrap()
+}
+
+/// Tests from JSON: `[[arguments, expected], …]`.
+fn tests(json: &str) -> Arc<[TestCase]> {
+    let pairs: Vec<(Vec<serde_json::Value>, serde_json::Value)> =
+        serde_json::from_str(json).unwrap();
+    let read = |json: &serde_json::Value| Value::from_json(json).unwrap();
+    pairs
+        .iter()
+        .map(|(args, expected)| TestCase {
+            args: args.iter().map(read).collect(),
+            expected: read(expected),
+        })
+        .collect()
+}
+
+fn submission(program: &str, cases: &str) -> Submission {
+    Submission {
+        program: program.to_string(),
+        entry_point: "f".to_string(),
+        tests: tests(cases),
+        comparator: Comparator::Exact,
+        limits: Limits::default(),
+        stop_at_first_failure: false,
+    }
+}
+
+fn judge(verifier: &Verifier, submission: &Submission) -> Judgement {
+    verifier.judge(std::slice::from_ref(submission)).unwrap().remove(0)
+}
+
+const SQUARES: &str = "[[[3], 9], [[4], 16]]";
+
+/// The same slot still judges well.
+fn still_honest(verifier: &Verifier, after: &str) {
+    let found = judge(verifier, &submission("def f(n):\n    return n * n\n", SQUARES));
+    assert_eq!(found.verdict, Verdict::Accepted, "after {after}: {found:?}");
+}
+
+/// Set in a process that was started to run a single test.
+const ALONE: &str = "VERIFY_TEST_ALONE";
+
+fn is_alone() -> bool {
+    std::env::var_os(ALONE).is_some()
+}
+
+/// This test binary, to run one test in a process of its own.
+#[expect(clippy::disallowed_methods, reason = "the process is this test itself")]
+fn alone(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env_clear().envs([(ALONE, "1"), ("PATH", "/usr/local/bin:/usr/bin:/bin")]);
+    command.current_dir("/");
+    command
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# The figures of the README and docs/log.md, one after the other, on an idle machine.
+#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention
+# Run folders go to runs/, tables to standard output. Needs `cargo build --release`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+axiom=${AXIOM:-target/release/axiom}
+seeds=${SEEDS:-0 1 2}
+
+# Runs a recipe for every seed and prints wall seconds and the scores by tier.
+runs() {
+    local recipe=$1
+    shift
+    for seed in $seeds; do
+        local out=runs/$recipe-seed-$seed
+        rm -rf "$out"
+        "$axiom" run "$recipe" --seed "$seed" --out "$out" --json "$@" >"runs/$recipe-$seed.json"
+        python3 - "runs/$recipe-$seed.json" <<'PY'
+import json, sys
+s = json.load(open(sys.argv[1]))
+e = s["eval"]
+show = lambda x: f'{x["passed"]}/{x["n"]} [{x["low"]:.2f}, {x["high"]:.2f}]'
+rows = [(t, e["tiers"]["before"][t], e["tiers"]["after"][t]) for t in e["tiers"]["after"]]
+rows += [(f, e["before"][f], e["after"][f]) for f in e["after"] if f == "edit_distance"]
+print(sys.argv[1], f'{s["wall_seconds"]["total"]:.0f} s', s["wall_seconds"])
+for name, before, after in rows:
+    print(f"  {name:14} {show(before):>22} -> {show(after)}")
+PY
+    done
+}
+
+# Composed programs by depth: sampled (8 of each task, with pass@8) and greedy.
+depths() {
+    local label=$1 model=$2
+    for difficulty in 3 6 9; do
+        for how in "--samples 8 --temperature 1" ""; do
+            # shellcheck disable=SC2086
+            "$axiom" eval --model "$model" --families composed --difficulty $difficulty \
+                --tasks 80 $how --json | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+c = s["families"]["composed"]
+depth = {3: 2, 6: 3, 9: 4}[s["difficulty"]]
+how = "sampled" if s["temperature"] else "greedy"
+at8 = s["pass_at_k"].get("pass@8")
+tail = f"  pass@8 {at8:.3f}" if at8 else ""
+passed, n, low, high = c["passed"], c["n"], c["low"], c["high"]
+print(f"  {sys.argv[1]:24} depth {depth} {how:7} {passed / n:.3f} [{low:.2f}, {high:.2f}]{tail}")
+' "$label"
+        done
+    done
+}
+
+mkdir -p runs
+case ${1:-} in
+default | shuffled | expert-iteration) runs "$1" ;;
+composed)
+    depths embedded embedded
+    runs composed
+    for seed in $seeds; do depths "composed seed $seed" "runs/composed-seed-$seed/model"; done
+    ;;
+clean)
+    [[ -d runs/clean-base ]] || "$axiom" pretrain --out runs/clean-base --set clean=true
+    depths "clean base" runs/clean-base
+    for seed in $seeds; do
+        rm -rf "runs/clean-seed-$seed"
+        "$axiom" run composed --seed "$seed" --out "runs/clean-seed-$seed" --json \
+            --set model.path=runs/clean-base --set learn.lr=2e-4 >/dev/null
+        depths "clean seed $seed" "runs/clean-seed-$seed/model"
+    done
+    ;;
+attention)
+    for examples in true none other; do
+        for difficulty in 3 6; do
+            "$axiom" eval --model "${MODEL:-runs/composed-seed-0/model}" --families composed \
+                --difficulty $difficulty --tasks 80 --samples 8 --temperature 1 \
+                --examples $examples --json | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+c = s["families"]["composed"]
+print(f"""  examples: {s["examples"]:6} difficulty {s["difficulty"]}  {c["passed"] / c["n"]:.3f}""")
+'
+        done
+    done
+    ;;
+*)
+    sed -n '2,4p' "$0"
+    exit 2
+    ;;
+esac
