@@ -160,6 +160,7 @@ fn evaluate(command: Command) -> Result<u8> {
     };
     usage(families::parse(&families))?;
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
+    usage(recipe.check())?;
     let request = commands::eval::Request { model, families, recipe, examples, seed };
     commands::eval::run(&request, &machine(args)?, args.json)?;
     Ok(0)

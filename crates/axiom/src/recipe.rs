@@ -9,7 +9,7 @@ use learn::{
     objective::{Aggregation, Objective, Surrogate},
 };
 use serde::{Deserialize, Serialize};
-use tasks::Reward;
+use tasks::{Reward, Split};
 use toml::{Table, Value};
 
 /// The recipes in the binary, by name.
@@ -183,8 +183,8 @@ impl Recipe {
         {
             bail!("tasks.difficulty_min and difficulty_max must satisfy 1 <= min <= max <= 10");
         }
-        if t.per_step == 0 || t.group_size == 0 || self.eval.tasks_per_family == 0 {
-            bail!("tasks.per_step, tasks.group_size and eval.tasks_per_family must be positive");
+        if t.per_step == 0 || t.group_size == 0 {
+            bail!("tasks.per_step and tasks.group_size must be positive");
         }
         if self.method == Method::Grpo && t.group_size < 2 {
             bail!("tasks.group_size must be at least 2: an advantage compares completions");
@@ -192,8 +192,8 @@ impl Recipe {
         if self.sampling.temperature <= 0.0 || !self.sampling.temperature.is_finite() {
             bail!("sampling.temperature must be positive: a run needs different completions");
         }
-        if self.sampling.completion_tokens_max == 0 || self.eval.samples == 0 {
-            bail!("sampling.completion_tokens_max and eval.samples must be positive");
+        if self.sampling.completion_tokens_max == 0 {
+            bail!("sampling.completion_tokens_max must be positive");
         }
         let shares = [t.replay_share, t.rate_memory, self.reward.partial_weight];
         if shares.iter().any(|x| !(0.0..=1.0).contains(x)) {
@@ -202,7 +202,7 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
-        Ok(())
+        self.eval.check().context("in [eval]")
     }
 
     pub(crate) fn reward(&self) -> Reward {
@@ -240,6 +240,28 @@ impl Recipe {
         let warmup = ((step + 1) as f64 / l.warmup_steps.max(1) as f64).min(1.0);
         let progress = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
         warmup * (l.lr + (l.lr_end - l.lr) * progress)
+    }
+}
+
+impl EvalRecipe {
+    /// Says what cannot be measured, before anything starts.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.split.parse() {
+            Ok(Split::Validation | Split::Test) => {}
+            Ok(Split::Pretrain | Split::Train) | Err(_) => {
+                bail!("the split must be `validation` or `test`, not `{}`", self.split);
+            }
+        }
+        if !(1..=10).contains(&self.difficulty) {
+            bail!("the difficulty must be 1 to 10, not {}", self.difficulty);
+        }
+        if self.tasks_per_family == 0 || self.samples == 0 {
+            bail!("the numbers of tasks and of samples must be positive");
+        }
+        if self.temperature < 0.0 || !self.temperature.is_finite() {
+            bail!("the temperature must be 0 (greedy) or positive");
+        }
+        Ok(())
     }
 }
 

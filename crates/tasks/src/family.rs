@@ -33,7 +33,7 @@ pub struct Variant {
     pub name: &'static str,
     /// How often this variant is drawn, relative to its siblings.
     pub share: u32,
-    /// Statements in the grammar of [`crate::wording`]: `[a|b]` is a choice, `$0` a parameter.
+    /// Statements, written so: `[a|b]` is a choice, `$0` a parameter.
     pub wordings: &'static [&'static str],
 }
 

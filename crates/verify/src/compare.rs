@@ -120,9 +120,7 @@ impl Rules {
             return self.numbers.same(e, g);
         }
         match (expected, got) {
-            (Value::List(e), Value::List(g)) | (Value::Tuple(e), Value::Tuple(g)) => {
-                self.all(e, g)
-            }
+            (Value::List(e), Value::List(g)) | (Value::Tuple(e), Value::Tuple(g)) => self.all(e, g),
             (Value::List(e), Value::Tuple(g)) | (Value::Tuple(e), Value::List(g)) => {
                 self.tuple_is_list && self.all(e, g)
             }
@@ -131,7 +129,8 @@ impl Rules {
                 let entry = |rules: &Self, (a, x): &(_, _), (b, y): &(_, _)| {
                     rules.same(a, b) && rules.same(x, y)
                 };
-                let in_order = e.len() == g.len() && e.iter().zip(g).all(|(e, g)| entry(self, e, g));
+                let in_order =
+                    e.len() == g.len() && e.iter().zip(g).all(|(e, g)| entry(self, e, g));
                 in_order || self.pairs(e, g, entry)
             }
             (e, g) => e == g,
@@ -173,7 +172,8 @@ fn order(a: &Value, b: &Value) -> Ordering {
         (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
         (Value::Set(a), Value::Set(b)) => order_all(a, b),
         (Value::Dict(a), Value::Dict(b)) => {
-            let each = a.iter().zip(b).map(|((k, v), (l, w))| order(k, l).then_with(|| order(v, w)));
+            let each =
+                a.iter().zip(b).map(|((k, v), (l, w))| order(k, l).then_with(|| order(v, w)));
             first_unequal(each).then(a.len().cmp(&b.len()))
         }
         _ => match (items(a), items(b), rank(a), rank(b)) {

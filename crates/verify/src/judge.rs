@@ -66,9 +66,7 @@ impl<'a> Trial<'a> {
                 let name = &self.submission.entry_point;
                 Some(Ended::NotLoaded(Verdict::NoProgram, format!("no function `{}`", clean(name))))
             }
-            7 if early => {
-                Some(Ended::NotLoaded(Verdict::MemoryLimit, "out of memory".to_string()))
-            }
+            7 if early => Some(Ended::NotLoaded(Verdict::MemoryLimit, "out of memory".to_string())),
             _ => Some(Ended::Protocol("an unexpected frame")),
         }
     }
@@ -200,5 +198,85 @@ impl fmt::Write for Brief {
             self.text.push(c);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, TestCase};
+
+    fn submission(n_tests: i64) -> Submission {
+        let test = |n| TestCase { args: Vec::new(), expected: Value::Int(n) };
+        Submission {
+            program: String::new(),
+            entry_point: "f".to_string(),
+            tests: (0..n_tests).map(test).collect::<Vec<_>>().into(),
+            comparator: Comparator::Exact,
+            limits: Limits::default(),
+            stop_at_first_failure: false,
+        }
+    }
+
+    /// Feeds frames to a trial of two tests, which expect 0 and 1.
+    fn judged(frames: &[(u8, &[u8])], ended: Ended, status: i32) -> (Verdict, usize, String) {
+        let submission = submission(2);
+        let mut trial = Trial::new(&submission);
+        let early = frames.iter().find_map(|(kind, payload)| trial.frame(*kind, payload));
+        let found = trial.verdict(early.unwrap_or(ended), status);
+        (found.verdict, found.passed, found.detail)
+    }
+
+    const ZERO: (u8, &[u8]) = (1, b"i\0\0\0\0");
+    const ONE: (u8, &[u8]) = (1, b"i\x01\0\0\0");
+
+    #[test]
+    fn only_a_right_value_for_every_test_is_accepted() {
+        let ends = [Ended::Closed, Ended::Time("CPU"), Ended::Output, Ended::Protocol("x")];
+        for ended in ends {
+            for frames in [vec![], vec![ZERO], vec![ONE], vec![(0, &b""[..])]] {
+                assert_ne!(judged(&frames, ended.clone(), 0).0, Verdict::Accepted, "{ended:?}");
+            }
+        }
+        assert_eq!(judged(&[ZERO, ONE], Ended::Closed, 9), (Verdict::Accepted, 2, String::new()));
+        for kind in (0..=255).filter(|kind| *kind != 1) {
+            assert_ne!(judged(&[ZERO, (kind, b"")], Ended::Closed, 0).0, Verdict::Accepted);
+            assert_ne!(judged(&[(kind, b""), ONE], Ended::Closed, 0).0, Verdict::Accepted);
+        }
+    }
+
+    #[test]
+    fn of_several_failures_the_gravest_is_reported() {
+        let memory = "test 2: out of memory".to_string();
+        let closed = judged(&[ONE, (4, b"")], Ended::Closed, 0);
+        assert_eq!(closed, (Verdict::MemoryLimit, 0, memory.clone()));
+        let raised = judged(&[(3, b"E"), ONE], Ended::Closed, 0);
+        assert_eq!(raised, (Verdict::RuntimeError, 1, "test 1: E".to_string()));
+        let gone = judged(&[(4, b"")], Ended::Closed, 0);
+        assert_eq!(gone, (Verdict::MemoryLimit, 0, "test 1: out of memory".to_string()));
+        let forbidden = judged(&[(4, b"")], Ended::Closed, libc::SIGSYS);
+        assert_eq!(forbidden.0, Verdict::Violation);
+        assert_eq!(judged(&[(4, b"")], Ended::Time("CPU"), 0).0, Verdict::TimeLimit);
+    }
+
+    #[test]
+    fn text_of_the_program_is_made_harmless() {
+        let cases = [
+            ("it's \"x\" \\ é", "it's \"x\" \\ é"),
+            ("a\n\x1b[2J\u{202e}\u{9b}", "a\\n\\u{1b}[2J\\u{202e}\\u{9b}"),
+            ("<A at 0x7ffff7d0> <B at 0x1>", "<A at 0x…> <B at 0x…>"),
+            ("0x10 at 10", "0x10 at 10"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(clean(text), shown);
+        }
+        assert_eq!(clean(&"é".repeat(1000)).chars().count(), DETAIL_MAX);
+    }
+
+    #[test]
+    fn long_values_are_shown_in_part() {
+        let long = Value::List(vec![Value::Int(1); 100_000]);
+        assert_eq!(brief(&long).chars().count(), VALUE_MAX + 1);
+        assert_eq!(brief(&Value::Set(vec![Value::Int(10), Value::Int(9)])), "{9, 10}");
     }
 }

@@ -247,3 +247,155 @@ fn bytes_of(digits: &[u16]) -> Vec<u8> {
     bytes.push(window as u8);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers from a seed (Steele and others' SplitMix64).
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            x ^ (x >> 31)
+        }
+
+        fn below(&mut self, n: usize) -> usize {
+            (self.next() % n as u64) as usize
+        }
+
+        fn bytes(&mut self, n: usize) -> Vec<u8> {
+            (0..n).map(|_| self.next() as u8).collect()
+        }
+
+        fn values(&mut self, depth: usize) -> Vec<Value> {
+            (0..self.below(5)).map(|_| self.value(depth + 1)).collect()
+        }
+
+        fn value(&mut self, depth: usize) -> Value {
+            match self.below(if depth < 6 { 11 } else { 7 }) {
+                0 => Value::None,
+                1 => Value::Bool(self.below(2) == 0),
+                2 => Value::Int((self.next() as i64) >> self.below(64)),
+                3 => {
+                    let length = self.below(40);
+                    let sign = if self.below(2) == 0 { Sign::Plus } else { Sign::Minus };
+                    Value::int(BigInt::from_bytes_le(sign, &self.bytes(length)))
+                }
+                4 => Value::Float(f64::from_bits(self.next() & !(1 << 62))),
+                5 => Value::Str((0..self.below(9)).map(|_| self.character()).collect()),
+                6 => {
+                    let length = self.below(9);
+                    Value::Bytes(self.bytes(length))
+                }
+                7 => Value::List(self.values(depth)),
+                8 => Value::Tuple(self.values(depth)),
+                9 => Value::Set(self.values(depth)),
+                _ => {
+                    let keys = self.values(depth);
+                    Value::Dict(keys.into_iter().map(|k| (k, self.value(depth + 1))).collect())
+                }
+            }
+        }
+
+        fn character(&mut self) -> char {
+            char::from_u32(self.next() as u32 % 0x11_0000).unwrap_or('é')
+        }
+    }
+
+    fn encoded(value: &Value) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(value, &mut bytes);
+        bytes
+    }
+
+    /// What `marshal.dumps(value, 2)` of Python 3.11 writes.
+    #[test]
+    fn encoding_is_that_of_python() {
+        let cases: [(Value, &[u8]); 8] = [
+            (Value::Int(-2), b"i\xfe\xff\xff\xff"),
+            (Value::Int(1 << 31), b"l\x03\0\0\0\0\0\0\0\x02\0"),
+            (Value::Int(-(1 << 40)), b"l\xfd\xff\xff\xff\0\0\0\0\0\x04"),
+            (Value::Float(1.5), b"g\0\0\0\0\0\0\xf8?"),
+            (Value::Str("é".into()), b"u\x02\0\0\0\xc3\xa9"),
+            (Value::Bytes(vec![0]), b"s\x01\0\0\0\0"),
+            (Value::Tuple(vec![Value::None, Value::Bool(true)]), b"(\x02\0\0\0NT"),
+            (Value::Dict(vec![(Value::Bool(false), Value::List(vec![]))]), b"{F[\0\0\0\x000"),
+        ];
+        for (value, bytes) in cases {
+            assert_eq!(encoded(&value), bytes, "{value}");
+            assert_eq!(decode(bytes), Ok(value));
+        }
+    }
+
+    #[test]
+    fn values_survive_the_round_trip() {
+        let mut random = Random(1);
+        for _ in 0..5_000 {
+            let value = random.value(0);
+            assert_eq!(decode(&encoded(&value)).as_ref(), Ok(&value));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_panic() {
+        let mut random = Random(2);
+        let tags = b"NTFilgus([<>{0ySc.r?";
+        for round in 0..60_000 {
+            let length = random.below(40);
+            let mut bytes = match round % 2 {
+                0 => random.bytes(length),
+                _ => encoded(&random.value(0)),
+            };
+            for _ in 0..random.below(4) {
+                if bytes.is_empty() {
+                    break;
+                }
+                let at = random.below(bytes.len());
+                match random.below(5) {
+                    0 => bytes[at] = random.next() as u8,
+                    1 => bytes[at] ^= 1 << random.below(8),
+                    2 => bytes[at] = tags[random.below(tags.len())],
+                    3 => bytes.truncate(at),
+                    _ => bytes.extend_from_within(at..),
+                }
+            }
+            // What is accepted has one spelling only, but for the two tags of sets.
+            if let Ok(value) = decode(&bytes) {
+                let plain: Vec<u8> =
+                    bytes.iter().map(|b| if *b == b'>' { b'<' } else { *b }).collect();
+                let again: Vec<u8> =
+                    encoded(&value).iter().map(|b| if *b == b'>' { b'<' } else { *b }).collect();
+                assert_eq!(plain, again, "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lies_are_refused_before_anything_is_allocated() {
+        let deep = [b"(\x01\0\0\0".repeat(300), b"N".to_vec()].concat();
+        let wide = [b"[\x81\x96\x98\0".to_vec(), b"N".repeat(10_000_001)].concat();
+        let cases: [(&[u8], DecodeError); 14] = [
+            (b"", DecodeError::Malformed("cut short")),
+            (b"NN", DecodeError::Malformed("bytes after the value")),
+            (b"?", DecodeError::Malformed("unknown tag")),
+            (b"r\0\0\0\0", DecodeError::Malformed("unknown tag")),
+            (b"i\0\0\0", DecodeError::Malformed("cut short")),
+            (b"[\xff\xff\xff\x7f", DecodeError::Malformed("cut short")),
+            (b"[\xff\xff\xff\xff", DecodeError::Malformed("negative length")),
+            (b"u\x01\0\0\0\xff", DecodeError::Unsupported("a string with lone surrogates")),
+            (b"l\x01\0\0\0\x05\0", DecodeError::Malformed("small integer in the large form")),
+            (b"l\0\0\0\0", DecodeError::Malformed("integer digits")),
+            (b"l\0\0\0\x80", DecodeError::Malformed("cut short")),
+            (b"l\x03\0\0\0\0\0\0\0\0\x80", DecodeError::Malformed("integer digits")),
+            (&deep, DecodeError::Unsupported("nested too deep")),
+            (&wide, DecodeError::Unsupported("too many parts")),
+        ];
+        for (bytes, error) in cases {
+            assert_eq!(decode(bytes), Err(error), "{:?}", &bytes[..bytes.len().min(12)]);
+        }
+    }
+}

@@ -164,8 +164,13 @@ impl Watch {
         }
         let idle = now.duration_since(self.progress.0);
         if idle >= IDLE_MAX {
-            return Err(Ended::Time("idle"));
+            if is_waiting(self.pid) {
+                return Err(Ended::Time("idle"));
+            }
+            // It wants a processor and gets none, which the wall limit bounds.
+            self.progress.0 = now;
         }
+        let idle = now.duration_since(self.progress.0);
         // One thread cannot use more CPU than the wall has time.
         Ok((cpu_max - cpu).min(wall_max - wall).min(IDLE_MAX - idle).max(Duration::from_millis(1)))
     }
@@ -181,4 +186,13 @@ fn cpu_time(pid: libc::pid_t) -> Option<Duration> {
     let seconds = u64::try_from(time.tv_sec).ok()?;
     let nanos = u32::try_from(time.tv_nsec).ok()?;
     found.then(|| Duration::new(seconds, nanos))
+}
+
+/// Whether a process waits for something other than a processor. So it does where the system
+/// does not tell.
+fn is_waiting(pid: libc::pid_t) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may hold any character.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    !matches!(state, Some('R' | 'D'))
 }

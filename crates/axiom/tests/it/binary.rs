@@ -63,7 +63,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// What Ctrl-C does: an interrupt for every process of the group.
 pub(crate) fn press_ctrl_c(child: &Child) {
-    let kill = format!("kill -INT -- -{}", child.id());
+    let kill = format!("kill -s INT -- -{}", child.id());
     assert!(command("sh").args(["-c", &kill]).status().unwrap().success());
 }
 

@@ -51,11 +51,20 @@ fn mistakes_in_a_recipe_are_named() {
 }
 
 #[test]
-fn a_split_that_does_not_exist_is_named_before_anything_starts() {
+fn what_cannot_be_measured_is_named_before_anything_starts() {
     let (_dir, run) = folder();
     let out = run.to_str().unwrap();
-    check(&["run", "smoke", "--out", out, "--set", "eval.split=tset"], 2, &["tset"]);
-    check(&["eval", "--families", "lcs", "--split", "tset"], 2, &["tset"]);
+    for (setting, argument, named) in [
+        ("eval.split=tset", ["--split", "tset"], "`validation` or `test`, not `tset`"),
+        ("eval.split=train", ["--split", "train"], "`validation` or `test`, not `train`"),
+        ("eval.difficulty=11", ["--difficulty", "11"], "1 to 10, not 11"),
+        ("eval.samples=0", ["--samples", "0"], "must be positive"),
+        ("eval.tasks_per_family=0", ["--tasks", "0"], "must be positive"),
+        ("eval.temperature=nan", ["--temperature", "nan"], "temperature"),
+    ] {
+        check(&["run", "smoke", "--out", out, "--set", setting], 2, &[named]);
+        check(&[&["eval", "--families", "lcs"], &argument[..]].concat(), 2, &[named]);
+    }
     assert!(!run.exists());
 }
 
@@ -100,7 +109,7 @@ fn the_doctor_speaks_json() {
 
 #[test]
 fn a_reader_that_leaves_is_no_error() {
-    let mut child = axiom(&["tasks", "export", "-n", "500"]).spawn().unwrap();
+    let mut child = axiom(&["tasks", "export", "--n", "500"]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.ends_with("}\n"));

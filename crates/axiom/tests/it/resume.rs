@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::process::ExitStatusExt as _,
     path::Path,
-    process::{Child, Command, Output},
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -38,20 +38,20 @@ fn resume(dir: &Path) -> Command {
 }
 
 /// Starts `command` and kills it without a warning, at its log's `n_lines` and a `pause` more.
-/// What it said, unless it ended before.
-fn kill_at(mut command: Command, dir: &Path, n_lines: usize, pause: Duration) -> Option<Output> {
+/// Whether it did: the run may be over before.
+fn kill_at(mut command: Command, dir: &Path, n_lines: usize, pause: Duration) -> bool {
     let mut child = command.spawn().unwrap();
     let ran = wait_for(&mut child, dir, n_lines, pause);
     if ran {
         child.kill().unwrap();
     }
     let output = child.wait_with_output().unwrap();
-    if !ran {
+    if ran {
+        assert_eq!(output.status.signal(), Some(9), "{}", stderr(&output));
+    } else {
         assert!(output.status.success(), "{}", stderr(&output));
-        return None;
     }
-    assert_eq!(output.status.signal(), Some(9), "{}", stderr(&output));
-    Some(output)
+    ran
 }
 
 /// Resumes the run until it is over, and compares.
@@ -61,24 +61,29 @@ fn finish(method: &str, dir: &Path, what: &str) {
     Run::read(dir).assert_equals(uninterrupted(method), what);
 }
 
-/// Kills a run at the start, then at a random place in each of `thirds`, and lets it finish.
+/// Kills a run at a random place in each of its first three quarters and once more after its
+/// last step, and lets it finish.
 fn kill_and_resume(method: &str, seed: u64) {
     let whole = uninterrupted(method).events.len();
     let (_dir, dir) = folder();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut kills = 0;
     let mut places = Vec::new();
-    for third in 0..3 {
-        let n_lines = 1 + whole * third / 3 + rng.random_range(0..whole / 3);
-        let pause = Duration::from_millis(rng.random_range(0..400));
-        let command = if third == 0 { start_run(method, &dir, "2") } else { resume(&dir) };
+    for quarter in 0..3 {
+        let n_lines = 1 + whole * quarter / 4 + rng.random_range(0..whole / 4);
+        let pause = Duration::from_millis(rng.random_range(0..300));
+        let command = if quarter == 0 { start_run(method, &dir, "2") } else { resume(&dir) };
         places.push((n_lines, pause));
-        let Some(_) = kill_at(command, &dir, n_lines, pause) else { break };
-        kills += 1;
+        let killed = kill_at(command, &dir, n_lines, pause);
+        assert!(killed, "{method}: over before it was killed at {places:?} of {whole} lines");
     }
+    // In the measurement after the last step. It may be over first: that is no failure.
+    places.push((whole - 2, Duration::ZERO));
     let what = format!("{method}, killed at {places:?} of {whole} lines");
-    assert!(kills == 3, "{what}: the run ended after {kills} kills");
-    finish(method, &dir, &what);
+    if kill_at(resume(&dir), &dir, whole - 2, Duration::ZERO) {
+        finish(method, &dir, &what);
+    } else {
+        Run::read(&dir).assert_equals(uninterrupted(method), &what);
+    }
 }
 
 #[test]
@@ -96,14 +101,14 @@ fn a_killed_expert_iteration_resumes_to_the_same_end() {
 fn a_run_killed_before_its_first_checkpoint_starts_again() {
     for method in METHODS {
         let (_dir, dir) = folder();
-        kill_at(start_run(method, &dir, "2"), &dir, 0, Duration::ZERO).unwrap();
+        kill_at(start_run(method, &dir, "2"), &dir, 0, Duration::ZERO);
         // A moment later there is a log, and still no checkpoint; or there is no run at all.
         let again = if dir.join("events.jsonl").exists() {
             resume(&dir)
         } else {
             start_run(method, &dir, "2")
         };
-        kill_at(again, &dir, 1, Duration::ZERO).unwrap();
+        assert!(kill_at(again, &dir, 1, Duration::ZERO));
         let checkpoints = fs::read_dir(dir.join("checkpoints")).unwrap();
         assert_eq!(checkpoints.count(), 0, "the first measurement takes longer than that");
         finish(method, &dir, &format!("{method}, killed before its first checkpoint"));

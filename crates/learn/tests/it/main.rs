@@ -1,6 +1,6 @@
 //! Objectives, advantages and the optimizer against PyTorch and TRL.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what cannot be is a failure")]
 
 mod adamw;
 mod golden;

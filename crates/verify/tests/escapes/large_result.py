@@ -1,3 +1,3 @@
 # expect: output_limit
 def f(n):
-    return 'x' * (64 << 20)
+    return 'x' * (8 << 20)

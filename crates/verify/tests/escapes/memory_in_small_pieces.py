@@ -1,4 +1,4 @@
-# expect: memory_limit,time_limit
+# expect: memory_limit,time_limit,runtime_error
 kept = []
 
 def f(n):

@@ -34,7 +34,8 @@ fn no_escape_is_accepted_and_none_harms_the_next() {
     assert!(escapes.len() >= 35);
     let mut wrong = Vec::new();
     for (name, expected, program) in escapes {
-        let found = judge(&verifier, &crate::Submission { limits, ..submission(&program, SQUARES) });
+        let found =
+            judge(&verifier, &crate::Submission { limits, ..submission(&program, SQUARES) });
         assert_ne!(found.verdict, Verdict::Accepted, "{name}");
         if !expected.iter().any(|e| e == found.verdict.name()) {
             wrong.push(format!("{name}: {found:?}, expected {expected:?}"));

@@ -1,5 +1,7 @@
 //! The verifier from outside: programs in, judgements out, with real walls.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("the sandbox needs Linux");
 
@@ -22,12 +24,7 @@ fn verifier() -> Verifier {
     Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() }).unwrap()
 }
 
-/// A value from JSON, with `$tuple` and its like.
-fn value(json: &str) -> Value {
-    Value::from_json(&serde_json::from_str(json).unwrap()).unwrap()
-}
-
-/// Tests from JSON: `[[arguments, expected], …]`.
+/// Tests from JSON, with `$tuple` and its like: `[[arguments, expected], …]`.
 fn tests(json: &str) -> Arc<[TestCase]> {
     let pairs: Vec<(Vec<serde_json::Value>, serde_json::Value)> =
         serde_json::from_str(json).unwrap();
@@ -57,6 +54,19 @@ fn judge(verifier: &Verifier, submission: &Submission) -> Judgement {
 }
 
 const SQUARES: &str = "[[[3], 9], [[4], 16]]";
+
+/// What judging one submission costs the verifier itself: this thread does it.
+fn own_cpu(work: impl FnOnce()) -> std::time::Duration {
+    let read = || {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the call writes one timespec.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+        std::time::Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
+    };
+    let before = read();
+    work();
+    read() - before
+}
 
 /// The same slot still judges well.
 fn still_honest(verifier: &Verifier, after: &str) {
