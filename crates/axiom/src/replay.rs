@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{groups::Group, seed::Seed};
 
-/// Most programs kept of one family; the oldest leave first.
-const PER_FAMILY: usize = 512;
+/// Most programs kept of one topic; the oldest leave first.
+const PER_TOPIC: usize = 512;
 
 /// A prompt and a verified completion of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Verified {
-    pub(crate) family: String,
+    pub(crate) topic: String,
     pub(crate) prompt: Vec<u32>,
     pub(crate) tokens: Vec<u32>,
 }
@@ -33,7 +33,7 @@ impl Replay {
                 let tokens = &rollout.completion.tokens;
                 if !found[first..].iter().any(|v| v.tokens == *tokens) {
                     found.push(Verified {
-                        family: group.task.id.family.clone(),
+                        topic: group.task.topic(),
                         prompt: group.prompt.clone(),
                         tokens: tokens.clone(),
                     });
@@ -43,31 +43,31 @@ impl Replay {
         found
     }
 
-    /// Adds programs, and drops the oldest of families that have too many.
+    /// Adds programs, and drops the oldest of topics that have too many.
     pub(crate) fn add(&mut self, found: &[Verified]) {
         for verified in found {
             self.kept.push(verified.clone());
-            let family = |v: &&Verified| v.family == verified.family;
-            if self.kept.iter().filter(family).count() > PER_FAMILY
-                && let Some(oldest) = self.kept.iter().position(|v| v.family == verified.family)
+            let same = |v: &&Verified| v.topic == verified.topic;
+            if self.kept.iter().filter(same).count() > PER_TOPIC
+                && let Some(oldest) = self.kept.iter().position(|v| v.topic == verified.topic)
             {
                 self.kept.remove(oldest);
             }
         }
     }
 
-    /// `n` draws, every family as likely as the others.
+    /// `n` draws, every topic as likely as the others.
     pub(crate) fn draw(&self, n: usize, seed: Seed) -> Vec<&Verified> {
         let mut rng = seed.rng();
-        let mut families: Vec<&str> = self.kept.iter().map(|v| v.family.as_str()).collect();
-        families.sort_unstable();
-        families.dedup();
+        let mut topics: Vec<&str> = self.kept.iter().map(|v| v.topic.as_str()).collect();
+        topics.sort_unstable();
+        topics.dedup();
         (0..n)
             .filter_map(|_| {
-                let family = families.choose(&mut rng)?;
-                let of_family: Vec<&Verified> =
-                    self.kept.iter().filter(|v| v.family == *family).collect();
-                of_family.choose(&mut rng).copied()
+                let topic = topics.choose(&mut rng)?;
+                let of_topic: Vec<&Verified> =
+                    self.kept.iter().filter(|v| v.topic == *topic).collect();
+                of_topic.choose(&mut rng).copied()
             })
             .collect()
     }

@@ -211,6 +211,14 @@ impl Task {
             .collect()
     }
 
+    /// What the curriculum counts it under: the family, and its variant where it has some.
+    pub fn topic(&self) -> String {
+        match &self.source {
+            Source::Algorithm { family, variant } => format!("{}#{variant}", family.name()),
+            Source::Composed(_) => composed::NAME.to_string(),
+        }
+    }
+
     /// The group this task is reported with.
     pub fn tier(&self) -> Tier {
         match &self.source {

@@ -38,7 +38,7 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
         let mut groups = rig.verify(answered, seed)?;
         let verify_s = clock.lap();
         for group in &groups {
-            rig.curriculum.observe(&group.task.id.family, group.solve_rate());
+            rig.curriculum.observe(&group.task.topic(), group.solve_rate());
         }
 
         // Learn: centre the rewards within each group, take one optimizer step. Groups whose

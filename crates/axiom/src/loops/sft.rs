@@ -32,7 +32,7 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
         let groups = rig.verify(answered, seed)?;
         let verify_s = clock.lap();
         for group in &groups {
-            rig.curriculum.observe(&group.task.id.family, group.solve_rate());
+            rig.curriculum.observe(&group.task.topic(), group.solve_rate());
         }
 
         // Keep what passed, and imitate it.
