@@ -31,29 +31,38 @@ impl Curriculum {
         Self { rates, replay_share, memory, difficulty }
     }
 
-    /// `n` tasks of the training split. Topics share them in proportion to their weights, as
-    /// evenly as whole tasks allow.
+    /// About `n` tasks of the training split: families in proportion to the mean weight of
+    /// their topics, as evenly as whole tasks allow, and every topic of a family that is asked.
+    /// Statements that differ only in what they want are most telling side by side: what their
+    /// gradients have in common cancels, and what remains is how to tell them apart.
     pub fn sample(&self, n: usize, rng: &mut Rng) -> Vec<TaskId> {
-        let weights: Vec<f64> = self.rates.iter().map(|(_, rate)| self.weight(*rate)).collect();
+        let families: Vec<&[(String, f64)]> =
+            self.rates.chunk_by(|a, b| family_of(&a.0) == family_of(&b.0)).collect();
+        let weight = |family: &[(String, f64)]| {
+            family.iter().map(|(_, rate)| self.weight(*rate)).sum::<f64>() / family.len() as f64
+        };
+        let weights: Vec<f64> = families.iter().map(|f| weight(f)).collect();
         let total: f64 = weights.iter().sum();
+        let topics: f64 = families.iter().zip(&weights).map(|(f, w)| f.len() as f64 * w).sum();
+        let picks = (n as f64 * total / topics).round().max(1.0) as usize;
         let offset: f64 = rng.random();
-        let mut topic = 0;
+        let mut at = 0;
         let mut end = weights[0];
-        (0..n)
-            .map(|i| {
-                let at = (i as f64 + offset) / n as f64 * total;
-                while at >= end && topic + 1 < weights.len() {
-                    topic += 1;
-                    end += weights[topic];
-                }
-                self.draw(&self.rates[topic].0, rng)
-            })
-            .collect()
+        let mut tasks = Vec::new();
+        for i in 0..picks {
+            let mark = (i as f64 + offset) / picks as f64 * total;
+            while mark >= end && at + 1 < weights.len() {
+                at += 1;
+                end += weights[at];
+            }
+            tasks.extend(families[at].iter().map(|(topic, _)| self.draw(topic, rng)));
+        }
+        tasks
     }
 
     fn draw(&self, topic: &str, rng: &mut Rng) -> TaskId {
         let mut id = TaskId {
-            family: topic.split('#').next().unwrap_or(topic).to_string(),
+            family: family_of(topic).to_string(),
             difficulty: rng.random_range(self.difficulty.0..=self.difficulty.1),
             split: Split::Train,
             seed: rng.next_u64(),
@@ -89,6 +98,10 @@ impl Curriculum {
     }
 }
 
+fn family_of(topic: &str) -> &str {
+    topic.split_once('#').map_or(topic, |t| t.0)
+}
+
 /// The topics of a family, named as [`Task::topic`] does.
 fn topics(family: &str) -> Vec<String> {
     match families::by_name(family) {
@@ -104,20 +117,24 @@ mod tests {
     use super::*;
 
     fn count(curriculum: &Curriculum, topic: &str) -> usize {
-        let tasks = curriculum.sample(100, &mut Rng::seed_from_u64(1));
+        let tasks = curriculum.sample(120, &mut Rng::seed_from_u64(1));
         tasks.iter().filter(|t| Task::question(t).unwrap().topic() == topic).count()
     }
 
     #[test]
-    fn failing_topics_get_more_and_solved_ones_keep_a_share() {
-        let families = ["lcs".to_string()];
+    fn failing_families_get_more_and_solved_ones_keep_a_share() {
+        let families = ["lcs".to_string(), "lis".to_string()];
         let mut curriculum = Curriculum::new(&families, (2, 4), 0.2, 0.5);
-        assert_eq!(count(&curriculum, "lcs#0"), 50);
+        for topic in ["lcs#0", "lcs#1", "lis#0", "lis#1"] {
+            assert_eq!(count(&curriculum, topic), 30);
+        }
         for _ in 0..60 {
             curriculum.observe("lcs#0", 1.0);
+            curriculum.observe("lcs#1", 1.0);
         }
-        let share = count(&curriculum, "lcs#0");
-        assert!((16..=18).contains(&share), "a sixth: {share}");
+        for (topic, share) in [("lcs#0", 10), ("lcs#1", 10), ("lis#0", 50), ("lis#1", 50)] {
+            assert_eq!(count(&curriculum, topic), share);
+        }
         let rates = curriculum.rates().to_vec();
         let mut again = Curriculum::new(&families, (2, 4), 0.2, 0.5);
         again.restore(rates);

@@ -129,8 +129,8 @@ return {result}
         Choice {
             name: "init",
             options: &[
-                twist("[0] + [$1 + 1] * $1", only(FEWEST), 45, 5),
-                twist("[1] + [0] * $1", only(WAYS), 45, 5),
+                twist("[0] + [$1 + 1] * $1", only(FEWEST), 45, 14),
+                twist("[1] + [0] * $1", only(WAYS), 45, 14),
                 wrong("[0] * ($1 + 1)", 20),
                 wrong("[1] * ($1 + 1)", 15),
             ],
@@ -147,8 +147,8 @@ return {result}
         Choice {
             name: "step",
             options: &[
-                twist("min(%dp[i], %dp[i - %c] + 1)", only(FEWEST), 45, 5),
-                twist("%dp[i] + %dp[i - %c]", only(WAYS), 45, 5),
+                twist("min(%dp[i], %dp[i - %c] + 1)", only(FEWEST), 45, 14),
+                twist("%dp[i] + %dp[i - %c]", only(WAYS), 45, 14),
                 wrong("%dp[i - %c] + 1", 15),
                 wrong("max(%dp[i], %dp[i - %c] + 1)", 15),
             ],
@@ -156,8 +156,8 @@ return {result}
         Choice {
             name: "result",
             options: &[
-                twist("%dp[$1] if %dp[$1] <= $1 else -1", only(FEWEST), 50, 5),
-                twist("%dp[$1]", only(WAYS), 55, 5),
+                twist("%dp[$1] if %dp[$1] <= $1 else -1", only(FEWEST), 50, 15),
+                twist("%dp[$1]", only(WAYS), 55, 16),
                 wrong("max(%dp)", 10),
                 wrong("%dp[$1] if %dp[$1] > 0 else -1", 10),
             ],

@@ -165,10 +165,10 @@ return {result}
                 twist(
                     "1 + min(%dp[i - 1][j], %dp[i][j - 1], %dp[i - 1][j - 1])",
                     only(UNIT),
-                    34,
-                    5,
+                    30,
+                    9,
                 ),
-                twist("1 + min(%dp[i - 1][j], %dp[i][j - 1])", only(REPLACE_TWO), 34, 5),
+                twist("1 + min(%dp[i - 1][j], %dp[i][j - 1])", only(REPLACE_TWO), 30, 9),
                 wrong("max(%dp[i - 1][j], %dp[i][j - 1])", 40),
                 wrong("1 + %dp[i - 1][j - 1]", 10),
             ],

@@ -126,8 +126,8 @@ return {result}
         Choice {
             name: "order",
             options: &[
-                twist("$2, %w - 1, -1", only(ONCE), 45, 5),
-                twist("%w, $2 + 1", only(UNLIMITED), 45, 5),
+                twist("$2, %w - 1, -1", only(ONCE), 45, 14),
+                twist("%w, $2 + 1", only(UNLIMITED), 45, 14),
                 wrong("$2, %w, -1", 10),
                 wrong("%w, $2", 10),
                 wrong("$2 + 1", 10),
@@ -174,8 +174,8 @@ return %dp[%n][$2]
         Choice {
             name: "take",
             options: &[
-                twist("%dp[i - 1][c - $0[i - 1]]", only(ONCE), 40, 5),
-                twist("%dp[i][c - $0[i - 1]]", only(UNLIMITED), 40, 5),
+                twist("%dp[i - 1][c - $0[i - 1]]", only(ONCE), 40, 12),
+                twist("%dp[i][c - $0[i - 1]]", only(UNLIMITED), 40, 12),
                 wrong("%dp[i - 1][c]", 20),
                 wrong("%dp[i - 1][c - 1]", 15),
             ],

@@ -119,8 +119,8 @@ return {result}
         Choice {
             name: "rises",
             options: &[
-                twist("$0[j] < $0[i]", only(STRICT), 45, 5),
-                twist("$0[j] <= $0[i]", only(NON_DECREASING), 45, 5),
+                twist("$0[j] < $0[i]", only(STRICT), 45, 14),
+                twist("$0[j] <= $0[i]", only(NON_DECREASING), 45, 14),
                 wrong("$0[j] > $0[i]", 15),
                 wrong("$0[j] != $0[i]", 10),
             ],
@@ -157,8 +157,8 @@ return {result}
         Choice {
             name: "rises",
             options: &[
-                twist("%ends[k] < %x", only(STRICT), 45, 5),
-                twist("%ends[k] <= %x", only(NON_DECREASING), 45, 5),
+                twist("%ends[k] < %x", only(STRICT), 45, 14),
+                twist("%ends[k] <= %x", only(NON_DECREASING), 45, 14),
                 wrong("%ends[k] > %x", 15),
                 wrong("%ends[k] != %x", 10),
             ],

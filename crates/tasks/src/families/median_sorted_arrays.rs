@@ -171,8 +171,8 @@ return {even}
 const EVEN: Choice = Choice {
     name: "even",
     options: &[
-        twist("(%z[%k - 1] + %z[%k]) / 2", only(MEAN), 45, 5),
-        twist("%z[%k - 1]", only(LOWER), 45, 5),
+        twist("(%z[%k - 1] + %z[%k]) / 2", only(MEAN), 45, 14),
+        twist("%z[%k - 1]", only(LOWER), 45, 14),
         wrong("%z[%k]", 20),
         wrong("(%z[%k] + %z[%k + 1]) / 2", 10),
         wrong("(%z[%k - 1] + %z[%k]) // 2", 10),

@@ -139,8 +139,8 @@ return %out
         Choice {
             name: "meets",
             options: &[
-                twist("%s <= %out[-1][1]", only(TOUCHING), 45, 5),
-                twist("%s < %out[-1][1]", only(OVERLAPPING), 45, 5),
+                twist("%s <= %out[-1][1]", only(TOUCHING), 45, 14),
+                twist("%s < %out[-1][1]", only(OVERLAPPING), 45, 14),
                 wrong("%e <= %out[-1][1]", 15),
                 wrong("%s <= %out[-1][0]", 15),
             ],

@@ -188,8 +188,8 @@ const FREE: Choice = Choice {
 const SAFE: Choice = Choice {
     name: "safe",
     options: &[
-        twist("c != k and abs(c - k) != r - i", only(QUEENS), 45, 5),
-        twist("c != k", only(ROOKS), 45, 5),
+        twist("c != k and abs(c - k) != r - i", only(QUEENS), 45, 14),
+        twist("c != k", only(ROOKS), 45, 14),
         wrong("abs(c - k) != r - i", 20),
         wrong("c != k and c - k != r - i", 15),
     ],

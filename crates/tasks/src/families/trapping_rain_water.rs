@@ -205,8 +205,8 @@ return %res
 const ACC: Choice = Choice {
     name: "acc",
     options: &[
-        twist("%res + %w", only(TOTAL), 45, 5),
-        twist("max(%res, %w)", only(DEEPEST), 45, 5),
+        twist("%res + %w", only(TOTAL), 45, 14),
+        twist("max(%res, %w)", only(DEEPEST), 45, 14),
         wrong("%w", 15),
         wrong("min(%res, %w)", 15),
     ],

@@ -124,8 +124,8 @@ const SKETCHES: &[Sketch] = &[BY_LAST_WORD, BY_NEXT_WORD];
 const INIT: Choice = Choice {
     name: "init",
     options: &[
-        twist("[True] + [False] * len($0)", only(WHETHER), 50, 5),
-        twist("[1] + [0] * len($0)", only(WAYS), 50, 5),
+        twist("[True] + [False] * len($0)", only(WHETHER), 50, 15),
+        twist("[1] + [0] * len($0)", only(WAYS), 50, 15),
         wrong("[False] * (len($0) + 1)", 15),
         wrong("[0] * (len($0) + 1)", 10),
     ],
@@ -153,8 +153,8 @@ return %dp[-1]
         Choice {
             name: "step",
             options: &[
-                twist("%dp[i] or %dp[i - len(%w)]", only(WHETHER), 45, 5),
-                twist("%dp[i] + %dp[i - len(%w)]", only(WAYS), 45, 5),
+                twist("%dp[i] or %dp[i - len(%w)]", only(WHETHER), 45, 14),
+                twist("%dp[i] + %dp[i - len(%w)]", only(WAYS), 45, 14),
                 wrong("%dp[i - len(%w)]", 20),
                 wrong("True", 10),
                 wrong("%dp[i] and %dp[i - len(%w)]", 10),
@@ -187,8 +187,8 @@ return %dp[-1]
         Choice {
             name: "step",
             options: &[
-                twist("%dp[j] or %dp[i]", only(WHETHER), 45, 5),
-                twist("%dp[j] + %dp[i]", only(WAYS), 45, 5),
+                twist("%dp[j] or %dp[i]", only(WHETHER), 45, 14),
+                twist("%dp[j] + %dp[i]", only(WAYS), 45, 14),
                 wrong("%dp[i]", 20),
                 wrong("True", 10),
                 wrong("%dp[j] and %dp[i]", 10),
