@@ -123,8 +123,13 @@ In:  {\"id\":\"1\",\"program\":\"def f(x): return x+1\",\"entry_point\":\"f\",
       \"limits\":{\"cpu_ms\":1000,\"wall_ms\":4000,\"memory_mib\":512}}      (limits optional)
 Out: {\"id\":\"1\",\"verdict\":\"accepted\",\"passed\":1,\"total\":1,...}   in the order of the input
 
-A line that cannot be read gives {\"error\":...} in its place, and exit code 2 at the end.")]
+A line that cannot be read gives {\"error\":...} in its place, and exit code 2 at the end.
+
+With --listen the same is answered over HTTP: POST /verify, POST /run_code, GET /health,
+GET /metrics; docs/service.md has examples.")]
     Verify {
+        #[command(flatten)]
+        service: ServiceArgs,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -184,6 +189,24 @@ pub(crate) enum TasksCommand {
         #[arg(long, default_value_t = 16)]
         n: u64,
     },
+}
+
+/// What the service takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// Answer HTTP requests: a port of this machine alone, or ADDRESS:PORT.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// A file with the token that requests must bring; or set AXIOM_TOKEN. Required where
+    /// other machines can reach the address.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Submissions that may wait; more are refused with status 429.
+    #[arg(long, value_name = "N", default_value_t = 4096, requires = "listen")]
+    pub(crate) queue: usize,
+    /// Largest request, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "listen")]
+    pub(crate) body_mib: usize,
 }
 
 /// What every command takes.

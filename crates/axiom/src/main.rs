@@ -12,6 +12,7 @@ mod record;
 mod replay;
 mod rig;
 mod seed;
+mod service;
 mod state;
 mod summary;
 
@@ -21,7 +22,7 @@ use anyhow::{Result, bail};
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command, MachineArgs, TasksCommand},
+    cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
     commands::run::Outcome,
     policy::Policy,
     progress::Progress,
@@ -105,7 +106,10 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),
-        Command::Verify { machine: args } => inputs(commands::verify::run(&machine(args)?)?),
+        Command::Verify { service: ServiceArgs { listen: None, .. }, machine: args } => {
+            inputs(commands::verify::run(&machine(args)?)?)
+        }
+        Command::Verify { service, machine: args } => serve(&service, &machine(args)?),
         Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
         Command::Tasks { command } => look(command),
         Command::Pretrain { out, set, machine: args } => {
@@ -118,6 +122,16 @@ fn dispatch(command: Command) -> Result<u8> {
             Ok(if fit { 0 } else { NO_SANDBOX })
         }
     }
+}
+
+fn serve(args: &ServiceArgs, machine: &Machine) -> Result<u8> {
+    let token = usage(service::token(args.token_file.as_deref()))?;
+    let listen = args.listen.as_deref().unwrap_or_default();
+    let address = usage(service::address(listen, token.as_deref()))?;
+    let body_bytes_max = args.body_mib.saturating_mul(1 << 20);
+    let options = service::Options { address, token, queue: args.queue, body_bytes_max };
+    service::run(rig::start_verifier(machine)?, &options)?;
+    Ok(0)
 }
 
 fn ended(outcome: Outcome) -> Result<u8> {

@@ -33,6 +33,8 @@ pub(crate) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) judgement: Judgement,
+    /// What the last test that failed by its value returned.
+    pub(crate) returned: Option<Value>,
     pub(crate) cpu: Duration,
     pub(crate) wall: Duration,
 }
@@ -43,13 +45,14 @@ pub(crate) struct Trial<'a> {
     submission: &'a Submission,
     results: usize,
     passed: usize,
+    last: Option<Value>,
     /// The worst failure of a test, and the first of that kind in words.
     failure: Option<(Verdict, String)>,
 }
 
 impl<'a> Trial<'a> {
     pub(crate) fn new(submission: &'a Submission) -> Self {
-        Self { submission, results: 0, passed: 0, failure: None }
+        Self { submission, results: 0, passed: 0, last: None, failure: None }
     }
 
     /// Takes a frame; says when nothing more is wanted.
@@ -86,6 +89,7 @@ impl<'a> Trial<'a> {
                     _ => "",
                 };
                 let (got, expected) = (brief(&value), brief(&test.expected));
+                self.last = Some(value);
                 self.fail(Verdict::WrongAnswer, format!("got {got}, expected {wanted}{expected}"))
             }
         }
@@ -103,6 +107,11 @@ impl<'a> Trial<'a> {
     fn counted(&mut self) -> Option<Ended> {
         self.results += 1;
         (self.results == self.submission.tests.len()).then_some(Ended::Complete)
+    }
+
+    /// What the last test that failed by its value returned.
+    pub(crate) fn take_returned(&mut self) -> Option<Value> {
+        self.last.take()
     }
 
     /// The judgement, given how the run ended and the candidate's wait status.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use crate::jail::{Tier, landlock, seccomp};
 use crate::python::{PythonInfo, find_python};
 use crate::zygote::Zygote;
-use crate::{Judgement, Submission, Verdict, VerifyError, canary, run};
+use crate::{Judgement, Submission, Value, Verdict, VerifyError, canary, run};
 
 /// What a verifier is started with.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,7 @@ pub struct Verifier {
     facts: SandboxFacts,
     slots: Vec<Mutex<Option<Zygote>>>,
     spawner: Spawner,
+    restarts: AtomicU64,
 }
 
 impl Verifier {
@@ -57,7 +58,7 @@ impl Verifier {
             zygotes.push(Mutex::new(Some(spawner.spawn(tier, slot)?)));
         }
         let facts = SandboxFacts { tier, python, slots };
-        Ok(Self { facts, slots: zygotes, spawner })
+        Ok(Self { facts, slots: zygotes, spawner, restarts: AtomicU64::new(0) })
     }
 
     /// What is in force.
@@ -110,15 +111,40 @@ impl Verifier {
         Ok(found)
     }
 
-    /// A broken zygote is replaced and the submission tried once more.
+    /// Judges one submission in a slot, and waits for the slot first. For callers that keep a
+    /// queue of their own, with a thread for each of [`SandboxFacts::slots`].
+    pub fn judge_in(&self, slot: usize, submission: &Submission) -> Judgement {
+        self.call_in(slot, submission).0
+    }
+
+    /// As `judge_in`, with what the last test that failed by its value returned.
+    pub(crate) fn call_in(&self, slot: usize, submission: &Submission) -> Judged {
+        self.run_one(&mut lock(&self.slots[slot]), slot, submission)
+    }
+
+    /// Zygotes that broke and were replaced, or are to be.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
     fn judge_one(
         &self,
         zygote: &mut Option<Zygote>,
         slot: usize,
         submission: &Submission,
     ) -> Judgement {
+        self.run_one(zygote, slot, submission).0
+    }
+
+    /// A broken zygote is replaced and the submission tried once more.
+    fn run_one(
+        &self,
+        zygote: &mut Option<Zygote>,
+        slot: usize,
+        submission: &Submission,
+    ) -> Judged {
         if submission.program.trim().is_empty() {
-            return failed(submission, Verdict::NoProgram, "there is no program");
+            return (failed(submission, Verdict::NoProgram, "there is no program"), None);
         }
         let mut cause = String::new();
         for _ in 0..2 {
@@ -137,17 +163,21 @@ impl Verifier {
                     let mut judgement = outcome.judgement;
                     judgement.cpu_ms = outcome.cpu.as_secs_f64() * 1e3;
                     judgement.wall_ms = outcome.wall.as_secs_f64() * 1e3;
-                    return judgement;
+                    return (judgement, outcome.returned);
                 }
                 Err(e) => {
                     cause = e.to_string();
                     *zygote = None;
+                    self.restarts.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
-        failed(submission, Verdict::JudgeError, &cause)
+        (failed(submission, Verdict::JudgeError, &cause), None)
     }
 }
+
+/// A judgement, and what the last test that failed by its value returned.
+type Judged = (Judgement, Option<Value>);
 
 fn failed(submission: &Submission, verdict: Verdict, detail: &str) -> Judgement {
     Judgement {

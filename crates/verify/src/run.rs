@@ -42,7 +42,8 @@ pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcom
     unsafe { libc::kill(pid, libc::SIGKILL) };
     let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
     let wall = start.elapsed();
-    Ok(Outcome { judgement: trial.verdict(ended, status), cpu, wall })
+    let returned = trial.take_returned();
+    Ok(Outcome { judgement: trial.verdict(ended, status), returned, cpu, wall })
 }
 
 /// Sends the program, its inputs and its limits. Expected values stay here. The program runs

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use verify::{Comparator, Limits, Submission, TestCase, Value, Verifier};
+use verify::{Comparator, Judgement, Limits, Submission, TestCase, Value, Verifier};
 
 use super::{lines, put};
 use crate::rig::{self, Machine};
@@ -64,26 +64,37 @@ fn judge(verifier: &Verifier, batch: Vec<(usize, Result<(Json, Submission)>)>) -
         match read {
             Err(e) => {
                 malformed += 1;
-                put(&json!({ "line": number, "error": format!("{e:#}") }))?;
+                put(&unreadable(number, &e))?;
             }
             Ok((id, _)) => {
                 let j = judgements.next().context("a judgement for each submission")?;
-                put(&json!({
-                    "id": id,
-                    "verdict": j.verdict.name(),
-                    "passed": j.passed,
-                    "total": j.total,
-                    "detail": j.detail,
-                    "cpu_ms": j.cpu_ms,
-                    "wall_ms": j.wall_ms,
-                }))?;
+                put(&line(&id, &j))?;
             }
         }
     }
     Ok(malformed)
 }
 
-fn parse(line: &str) -> Result<(Json, Submission)> {
+/// The answer to a submission.
+pub(crate) fn line(id: &Json, j: &Judgement) -> Json {
+    json!({
+        "id": id,
+        "verdict": j.verdict.name(),
+        "passed": j.passed,
+        "total": j.total,
+        "detail": j.detail,
+        "cpu_ms": j.cpu_ms,
+        "wall_ms": j.wall_ms,
+    })
+}
+
+/// The answer to the line of that number, which is no submission.
+pub(crate) fn unreadable(number: usize, why: &anyhow::Error) -> Json {
+    json!({ "line": number, "error": format!("{why:#}") })
+}
+
+/// Reads a submission and its id.
+pub(crate) fn parse(line: &str) -> Result<(Json, Submission)> {
     let line: Line = serde_json::from_str(line)?;
     if line.tests.is_empty() {
         bail!("`tests` is empty: a program without tests cannot be judged");

@@ -9,4 +9,5 @@ mod lines;
 mod pretrain;
 mod resume;
 mod sampling;
+mod service;
 mod threads;
