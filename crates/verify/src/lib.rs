@@ -13,6 +13,9 @@ compile_error!(
 mod canary;
 mod compare;
 mod error;
+mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod jail;
 mod judge;
 mod limits;

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+use crate::frames::{Frames, TooLarge};
 use crate::jail::rlimits;
 use crate::judge::{Ended, Outcome, Trial};
 use crate::zygote::{Zygote, socket_pair, wait_readable};
@@ -14,8 +15,6 @@ use crate::{Submission, Value, marshal};
 const ZYGOTE_MAX: Duration = Duration::from_secs(5);
 /// A program that uses no CPU for so long waits for something that will not come.
 const IDLE_MAX: Duration = Duration::from_secs(1);
-/// A frame: length of the payload (4 bytes), kind (1 byte).
-const HEADER: usize = 5;
 
 /// Runs a submission on a zygote and judges it. An error means that the zygote is broken.
 pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcome> {
@@ -28,8 +27,7 @@ pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcom
         start,
         progress: (start, Duration::ZERO),
         socket: ours.try_clone()?,
-        buffer: Vec::new(),
-        received: 0,
+        frames: Frames::new(submission.limits.output_bytes),
     };
     let mut trial = Trial::new(submission);
     send_job(ours, submission, start)?;
@@ -90,8 +88,7 @@ struct Watch {
     /// When its CPU clock was last seen to move, and where it stood.
     progress: (Instant, Duration),
     socket: OwnedFd,
-    buffer: Vec<u8>,
-    received: u64,
+    frames: Frames,
 }
 
 impl Watch {
@@ -100,9 +97,9 @@ impl Watch {
         let mut chunk = vec![0; 1 << 16];
         let mut input = File::from(self.socket.try_clone()?);
         loop {
-            while let Some((kind, payload)) = match self.frame(submission) {
+            while let Some((kind, payload)) = match self.frames.next() {
                 Ok(frame) => frame,
-                Err(ended) => return Ok(ended),
+                Err(TooLarge) => return Ok(Ended::Output),
             } {
                 if let Some(ended) = trial.frame(kind, &payload) {
                     return Ok(ended);
@@ -117,34 +114,12 @@ impl Watch {
             }
             match input.read(&mut chunk) {
                 Ok(0) => return Ok(Ended::Closed),
-                Ok(n) => {
-                    self.received += n as u64;
-                    self.buffer.extend_from_slice(&chunk[..n]);
-                }
+                Ok(n) => self.frames.push(&chunk[..n]),
                 Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Ended::Closed),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
-    }
-
-    /// The next whole frame in the buffer.
-    fn frame(&mut self, submission: &Submission) -> Result<Option<(u8, Vec<u8>)>, Ended> {
-        if self.received > submission.limits.output_bytes {
-            return Err(Ended::Output);
-        }
-        let Some((header, rest)) = self.buffer.split_at_checked(HEADER) else { return Ok(None) };
-        let size = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-        if u64::from(size) > submission.limits.output_bytes {
-            return Err(Ended::Output);
-        }
-        let size = size as usize;
-        if rest.len() < size {
-            return Ok(None);
-        }
-        let (kind, payload) = (header[4], rest[..size].to_vec());
-        self.buffer.drain(..HEADER + size);
-        Ok(Some((kind, payload)))
     }
 
     /// How long to wait for more before the limits must be looked at again.

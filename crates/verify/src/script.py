@@ -21,8 +21,11 @@ class Stream(io.BytesIO):
 class File(io.BytesIO):
     """A file that was opened for writing: it has its contents when flushed or closed."""
 
+    open_ones = []
+
     def __init__(self, files, name, contents, at_end):
         super().__init__(contents)
+        self.open_ones.append(self)
         self.files, self.name, self.at_end = files, name, at_end
         if at_end:
             self.seek(0, io.SEEK_END)
@@ -132,7 +135,8 @@ def run(code, stdin, files, fetch):
         error = raised
     status = exit_code(error, streams[1])
     atexit._run_exitfuncs()
-    flush(sys.stdout)
+    for stream in (sys.stdout, *File.open_ones):
+        flush(stream)
     sys.modules["__main__"] = harness
     contents = {name: files[key(name)] for name in fetch if key(name) in files}
     return status, captured(out), captured(err), contents
