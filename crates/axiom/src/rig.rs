@@ -53,10 +53,17 @@ pub(crate) struct Rig {
     stop: Arc<AtomicBool>,
 }
 
+/// Judgements that are remembered: groups repeat themselves, above all late in a run.
+const CACHE_ENTRIES: usize = 16_384;
+
 /// Starts the sandbox, or says which wall is missing.
 pub(crate) fn start_verifier(machine: &Machine) -> Result<Verifier> {
-    let config =
-        VerifierConfig { slots: machine.threads, python: None, allow_unsafe: machine.allow_unsafe };
+    let config = VerifierConfig {
+        slots: machine.threads,
+        allow_unsafe: machine.allow_unsafe,
+        cache_entries: CACHE_ENTRIES,
+        ..VerifierConfig::default()
+    };
     Verifier::start(config).context("the sandbox cannot start")
 }
 

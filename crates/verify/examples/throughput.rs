@@ -10,7 +10,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use verify::{Comparator, Limits, Submission, TestCase, Value, Verdict, Verifier, VerifierConfig};
+use verify::{Submission, TestCase, Value, Verdict, Verifier, VerifierConfig};
 
 const SLOTS: usize = 2;
 const ROUNDS: usize = 7;
@@ -88,9 +88,7 @@ fn submission(program: &str) -> Submission {
         program: program.to_string(),
         entry_point: "f".to_string(),
         tests: (0..N_TESTS).map(case).collect(),
-        comparator: Comparator::Exact,
-        limits: Limits::default(),
-        stop_at_first_failure: false,
+        ..Submission::default()
     }
 }
 
