@@ -210,7 +210,7 @@ pub(crate) struct ServiceArgs {
 }
 
 /// What every command takes.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct MachineArgs {
     /// Threads of the engine and slots of the sandbox; every core by default. Results do not
     /// depend on it.
@@ -219,6 +219,10 @@ pub(crate) struct MachineArgs {
     /// Machine-readable output, no progress.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Where programs run: `http=URL` of a service that speaks SandboxFusion's /run_code, in
+    /// the place of this machine. AXIOM_BACKEND_TOKEN holds its token, if it wants one.
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) backend: Option<String>,
     /// Run programs with no walls where none can be built. Dangerous.
     #[arg(long)]
     pub(crate) allow_unsafe: bool,

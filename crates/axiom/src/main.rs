@@ -1,5 +1,6 @@
 //! `axiom`: language models that improve themselves by verified execution.
 
+mod backend;
 mod cli;
 mod commands;
 mod families;
@@ -83,14 +84,15 @@ fn usage<T>(result: Result<T>) -> Result<T> {
     result.map_err(|e| e.context(Usage))
 }
 
-fn machine(args: MachineArgs) -> Result<Machine> {
+fn machine(args: &MachineArgs) -> Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(cores);
     if threads == 0 {
         return usage(Err(anyhow::anyhow!("--threads must be at least 1")));
     }
     let progress = Progress::detect(args.json);
-    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, progress })
+    let remote = usage(args.backend.as_deref().map(backend::parse).transpose())?;
+    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, remote, progress })
 }
 
 fn dispatch(command: Command) -> Result<u8> {
@@ -99,26 +101,26 @@ fn dispatch(command: Command) -> Result<u8> {
             let mut recipe = usage(Recipe::load(&recipe, &set))?;
             recipe.seed = seed.unwrap_or(recipe.seed);
             usage(families::parse(&recipe.tasks.families))?;
-            ended(commands::run::run(recipe, out, machine(args)?, args.json)?)
+            ended(commands::run::run(recipe, out, machine(&args)?, args.json)?)
         }
         Command::Resume { dir, machine: args } => {
-            ended(commands::run::resume(&dir, machine(args)?, args.json)?)
+            ended(commands::run::resume(&dir, machine(&args)?, args.json)?)
         }
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),
         Command::Verify { service: ServiceArgs { listen: None, .. }, machine: args } => {
-            inputs(commands::verify::run(&machine(args)?)?)
+            inputs(commands::verify::run(&machine(&args)?)?)
         }
-        Command::Verify { service, machine: args } => serve(&service, &machine(args)?),
+        Command::Verify { service, machine: args } => serve(&service, &machine(&args)?),
         Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
         Command::Tasks { command } => look(command),
         Command::Pretrain { out, set, machine: args } => {
             let recipe = usage(PretrainRecipe::load(&set))?;
-            commands::pretrain::run(&recipe, &out, &machine(args)?)?;
+            commands::pretrain::run(&recipe, &out, &machine(&args)?)?;
             Ok(0)
         }
         Command::Doctor { machine: args } => {
-            let fit = commands::doctor::run(&machine(args)?, args.json)?;
+            let fit = commands::doctor::run(&machine(&args)?, args.json)?;
             Ok(if fit { 0 } else { NO_SANDBOX })
         }
     }
@@ -176,7 +178,7 @@ fn evaluate(command: Command) -> Result<u8> {
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
     let request = commands::eval::Request { model, families, recipe, examples, seed };
-    commands::eval::run(&request, &machine(args)?, args.json)?;
+    commands::eval::run(&request, &machine(&args)?, args.json)?;
     Ok(0)
 }
 
@@ -189,7 +191,7 @@ fn complete(command: Command) -> Result<u8> {
     let policy = Policy::load(&model)?;
     let sampling =
         ::generate::Sampling { temperature, completion_tokens_max: max_tokens, eos: policy.eos };
-    let (draws, machine) = ((n, Seed(seed)), machine(args)?);
+    let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
     match (prompt, task) {
         (Some(prompt), _) => {
             commands::generate::prompt(&policy, &prompt, draws, &sampling, (&machine, args.json))?

@@ -14,7 +14,7 @@ use generate::{Completion, Request, Sampling};
 use learn::{Learner, OptimizerSpec, Threads};
 use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
 use tasks::{Curriculum, Task, TaskId};
-use verify::{Verifier, VerifierConfig};
+use verify::{Remote, Verifier, VerifierConfig};
 
 use crate::{
     families,
@@ -28,10 +28,12 @@ use crate::{
 };
 
 /// What the user chose besides the recipe.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) threads: usize,
     pub(crate) allow_unsafe: bool,
+    /// The service that runs programs in the place of this machine.
+    pub(crate) remote: Option<Remote>,
     pub(crate) progress: Progress,
 }
 
@@ -53,10 +55,18 @@ pub(crate) struct Rig {
     stop: Arc<AtomicBool>,
 }
 
+/// Judgements that are remembered: groups repeat themselves, above all late in a run.
+const CACHE_ENTRIES: usize = 16_384;
+
 /// Starts the sandbox, or says which wall is missing.
 pub(crate) fn start_verifier(machine: &Machine) -> Result<Verifier> {
-    let config =
-        VerifierConfig { slots: machine.threads, python: None, allow_unsafe: machine.allow_unsafe };
+    let config = VerifierConfig {
+        slots: machine.threads,
+        allow_unsafe: machine.allow_unsafe,
+        remote: machine.remote.clone(),
+        cache_entries: CACHE_ENTRIES,
+        ..VerifierConfig::default()
+    };
     Verifier::start(config).context("the sandbox cannot start")
 }
 

@@ -26,10 +26,10 @@ use axum::routing::{get, post};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use verify::Verifier;
+use verify::{Limits, Verifier};
 
-pub(crate) use self::access::{address, token};
 use self::access::Access;
+pub(crate) use self::access::{address, token};
 use self::metrics::{Gauges, Metrics};
 use self::queue::{Job, Queue, Refusal, Reply, Work, Workers};
 
@@ -39,9 +39,14 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 /// What a submission may ask for, and so how long a client that has left can keep a slot.
-const CPU_MS_MAX: u64 = 60_000;
-const WALL_MS_MAX: u64 = 120_000;
-const MEMORY_MIB_MAX: u64 = 16 << 10;
+const LIMITS_MAX: Limits = Limits {
+    cpu_ms: 60_000,
+    test_cpu_ms: 60_000,
+    wall_ms: 120_000,
+    idle_ms: 120_000,
+    memory_mib: 16 << 10,
+    ..Limits::CAPS
+};
 
 /// How the service is started.
 #[derive(Debug)]
@@ -172,7 +177,7 @@ async fn show_metrics(State(service): State<Arc<Service>>) -> Response {
         waiting: service.queue.len(),
         capacity: service.queue.capacity(),
         slots: service.verifier.facts().slots,
-        restarts: service.verifier.restarts(),
+        restarts: service.verifier.stats().restarts,
     };
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, service.metrics.text(gauges)).into_response()

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use rand::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
-use verify::{Comparator, Limits, Submission, TestCase, Value};
+use verify::{Call, Comparator, Limits, Submission, TestCase, Value};
 
 use crate::{
     Algorithm, Rng, Tier,
@@ -236,6 +236,7 @@ impl Task {
             comparator: self.comparator.clone(),
             limits: Limits::default(),
             stop_at_first_failure,
+            call: Call::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use verify::{Comparator, Limits, Submission, TestCase, Value, Verdict, Verifier, VerifierConfig};
+use verify::{Limits, Submission, TestCase, Value, Verdict, Verifier, VerifierConfig};
 
 mod processes;
 
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             reports.push(now);
         }
     }
-    println!("{verdicts:?}\nzygotes replaced: {}", verifier.restarts());
+    println!("{verdicts:?}\nzygotes replaced: {}", verifier.stats().restarts);
     flat(&reports)
 }
 
@@ -99,9 +99,8 @@ fn case(name: &str, program: &str, limits: Limits, expected: &[&str]) -> Case {
         program: program.to_string(),
         entry_point: "f".to_string(),
         tests: [3, 4].map(test).into(),
-        comparator: Comparator::Exact,
         limits,
-        stop_at_first_failure: false,
+        ..Submission::default()
     };
     let expected = expected.iter().map(|verdict| (*verdict).to_string()).collect();
     Case { name: name.to_string(), submission, expected }
@@ -111,7 +110,11 @@ fn honest() -> Vec<Case> {
     let programs = [
         ("right", "def f(n):\n    return n * n\n", Verdict::Accepted),
         ("a class", "class Solution:\n    def f(self, n): return n ** 2\n", Verdict::Accepted),
-        ("a table", "def f(n):\n    t = [[i * j for i in range(30)] for j in range(30)]\n    return t[n][n]\n", Verdict::Accepted),
+        (
+            "a table",
+            "def f(n):\n    t = [[i * j for i in range(30)] for j in range(30)]\n    return t[n][n]\n",
+            Verdict::Accepted,
+        ),
         ("wrong", "def f(n):\n    return n + n\n", Verdict::WrongAnswer),
         ("raises", "def f(n):\n    return {}[n]\n", Verdict::RuntimeError),
         ("does not compile", "def f(n)\n", Verdict::CompileError),

@@ -1,168 +1,215 @@
-//! Verifications per second, next to starting an interpreter for every run.
+//! Verifications per second, next to the designs of others rebuilt in `peers.py`.
 //!
-//! `cargo run --release -p verify --example throughput`. Two programs with ten tests each, on
-//! two slots; rounds of both ways take turns, so that a busy machine is busy for both, and the
-//! median round is shown.
+//! `cargo run --release -p verify --example throughput [-- FLAGS]`:
+//! `--full` takes the peers through every program and number of tests, and not only through the
+//! edit distance; `--json FILE` writes the figures as lines of JSON too; `--seconds S` is the
+//! time for each cell (1 by default).
+//!
+//! What a cell is: a program, its number of tests, and the share of runs that loop without end,
+//! judged for S seconds on as many slots as there are processors. Runs per second are of wall
+//! time. CPU time is that of all processes together, from `/proc`, in ticks of 10 ms. Every way
+//! has its usual time limit: the peers those that their authors chose, ours one that follows
+//! from what the reference takes.
 
 #![expect(clippy::print_stdout, reason = "an example prints")]
-#![expect(clippy::disallowed_methods, reason = "the interpreters to compare with")]
 
-use std::process::{Command, Stdio};
-use std::time::Instant;
+mod peers;
+mod processes;
+mod programs;
 
-use verify::{Comparator, Limits, Submission, TestCase, Value, Verdict, Verifier, VerifierConfig};
+use std::error::Error;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
 
-const SLOTS: usize = 2;
-const ROUNDS: usize = 7;
-const RUNS_PER_ROUND: usize = 500;
-const SPAWNS_PER_ROUND: usize = 20;
-const N_TESTS: i64 = 10;
+use serde_json::json;
+use verify::{Limits, Submission, Verdict, Verifier, VerifierConfig};
 
-const TRIVIAL: &str = "def f(a, b):\n    return len(a) + len(b)\n";
-const EDIT_DISTANCE: &str = "\
-def f(a, b):
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
-";
+use peers::{PEERS, Peer};
+use processes::Processes;
+use programs::{ENDLESS, PROGRAMS, Program};
 
-/// What a round took.
-struct Round {
-    per_second: f64,
-    /// Wall times of the runs, in milliseconds, sorted.
-    wall_ms: Vec<f64>,
-    /// CPU time of a run's own process, in milliseconds, where it is known.
-    cpu_ms: Option<f64>,
+const N_TESTS: [usize; 3] = [1, 10, 100];
+const LOOP_PERCENTS: [usize; 3] = [0, 5, 20];
+/// Enough for shares of 5 and 20 in a hundred.
+const BATCH: usize = 100;
+
+struct Flags {
+    full: bool,
+    json: Option<std::fs::File>,
+    time: Duration,
 }
 
-impl Round {
-    fn at(&self, share: f64) -> f64 {
-        self.wall_ms[((self.wall_ms.len() - 1) as f64 * share) as usize]
+impl Flags {
+    fn read() -> Result<Self, Box<dyn Error>> {
+        let mut flags = Self { full: false, json: None, time: Duration::from_secs(1) };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(flag) = arguments.next() {
+            match flag.as_str() {
+                "--full" => flags.full = true,
+                "--json" => {
+                    let path = arguments.next().ok_or("--json needs a file")?;
+                    flags.json = Some(std::fs::File::create(path)?);
+                }
+                "--seconds" => {
+                    let seconds = arguments.next().ok_or("--seconds needs a number")?;
+                    flags.time = Duration::from_secs_f64(seconds.parse()?);
+                }
+                other => return Err(format!("unknown flag `{other}`").into()),
+            }
+        }
+        Ok(flags)
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = VerifierConfig { slots: SLOTS, ..VerifierConfig::default() };
+/// One cell of the table.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    program: Program,
+    n_tests: usize,
+    loop_percent: usize,
+}
+
+/// What was measured in it.
+#[derive(Debug)]
+struct Figures {
+    per_second: f64,
+    cpu_ms: f64,
+    /// Wall times of the runs, in milliseconds, sorted.
+    wall_ms: Vec<f64>,
+}
+
+impl Figures {
+    fn new(
+        start: Instant,
+        ticks_before: &Processes,
+        mut wall_ms: Vec<f64>,
+    ) -> std::io::Result<Self> {
+        let seconds = start.elapsed().as_secs_f64();
+        let spent = Processes::of_this_and_below()?.cpu_ms() - ticks_before.cpu_ms();
+        wall_ms.sort_by(f64::total_cmp);
+        let n = wall_ms.len().max(1) as f64;
+        Ok(Self { per_second: n / seconds, cpu_ms: spent / n, wall_ms })
+    }
+
+    fn at(&self, share: f64) -> f64 {
+        let last = self.wall_ms.len().saturating_sub(1);
+        self.wall_ms.get((last as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut flags = Flags::read()?;
+    // While this process is small and has one thread.
+    let fork_us = peers::bare_fork_us(2_000)?;
+    let slots = std::thread::available_parallelism().map_or(2, usize::from);
     let start = Instant::now();
-    let verifier = Verifier::start(config)?;
+    let verifier = Verifier::start(VerifierConfig { slots, ..VerifierConfig::default() })?;
     let facts = verifier.facts();
-    let (version, tier) = (&facts.python.version, facts.tier);
-    println!("Python {version}, tier {tier}, {SLOTS} slots, started in {:.0?}", start.elapsed());
     println!(
-        "{:<16} {:<14} {:>8} {:>8} {:>8} {:>8}",
-        "program", "way", "runs/s", "p50 ms", "p99 ms", "CPU ms"
+        "Python {}, tier {}, {slots} slots, started in {:.0?}",
+        facts.python.version,
+        facts.tier,
+        start.elapsed()
     );
-    for (name, program) in [("trivial", TRIVIAL), ("edit distance", EDIT_DISTANCE)] {
-        let submission = submission(program);
-        let (mut ours, mut spawned) = (Vec::new(), Vec::new());
-        verify(&verifier, &submission)?;
-        for _ in 0..ROUNDS {
-            ours.push(verify(&verifier, &submission)?);
-            spawned.push(spawn(&facts.python.path, program)?);
+    println!("fork, exit and wait of a small process: {fork_us:.0} us");
+    let mut warm = Peer::start(&facts.python.path, peers::WARM_FORK)?;
+    let warm_ms = warm.median(&programs::order(PROGRAMS[0], 1, 1.0), 500)?;
+    println!("the same of a warm interpreter: {:.0} us", warm_ms * 1e3);
+    drop(warm);
+
+    println!(
+        "{:<14} {:>5} {:>6}  {:<16} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "program", "tests", "loops", "way", "runs/s", "CPU ms", "p50 ms", "p99 ms", "ours is"
+    );
+    for cell in cells() {
+        let ours = verify(&verifier, cell, flags.time)?;
+        show(&mut flags, cell, "axiom", &ours, &ours)?;
+        let main_one = cell.program.name == "edit distance" && cell.n_tests == 10;
+        if !main_one && !(flags.full && cell.loop_percent == 0) {
+            continue;
         }
-        show(name, "verifier", ours);
-        show(name, "python3 -I -S", spawned);
+        for way in PEERS.iter().filter(|way| way.has_time_limit() || cell.loop_percent == 0) {
+            let theirs = peers::measure(&facts.python.path, *way, cell, (slots, flags.time))?;
+            show(&mut flags, cell, way.name, &theirs, &ours)?;
+        }
     }
     Ok(())
 }
 
-fn words(n: i64) -> (String, String) {
-    let word =
-        |k: i64| (0..12 + n % 5).map(|i| char::from(b'a' + ((i * k + n) % 7) as u8)).collect();
-    (word(3), word(5))
-}
-
-fn submission(program: &str) -> Submission {
-    let case = |n| {
-        let (a, b) = words(n);
-        let expected = match program {
-            TRIVIAL => (a.len() + b.len()) as i64,
-            _ => edit_distance(a.as_bytes(), b.as_bytes()),
-        };
-        TestCase { args: vec![Value::Str(a), Value::Str(b)], expected: Value::Int(expected) }
-    };
-    Submission {
-        program: program.to_string(),
-        entry_point: "f".to_string(),
-        tests: (0..N_TESTS).map(case).collect(),
-        comparator: Comparator::Exact,
-        limits: Limits::default(),
-        stop_at_first_failure: false,
-    }
-}
-
-fn edit_distance(a: &[u8], b: &[u8]) -> i64 {
-    let mut row: Vec<i64> = (0..=b.len() as i64).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut last = std::mem::replace(&mut row[0], i as i64 + 1);
-        for (j, y) in b.iter().enumerate() {
-            let best = (row[j + 1] + 1).min(row[j] + 1).min(last + i64::from(x != y));
-            last = std::mem::replace(&mut row[j + 1], best);
+/// All programs and numbers of tests without loops; loops with ten tests.
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for program in PROGRAMS {
+        for loop_percent in LOOP_PERCENTS {
+            let tests = N_TESTS.iter().filter(|n| loop_percent == 0 || **n == 10);
+            cells.extend(tests.map(|n_tests| Cell { program, n_tests: *n_tests, loop_percent }));
         }
     }
-    row[b.len()]
+    cells
 }
 
-fn verify(verifier: &Verifier, submission: &Submission) -> Result<Round, String> {
-    let batch = vec![submission.clone(); RUNS_PER_ROUND];
-    let start = Instant::now();
-    let found = verifier.judge(&batch).map_err(|e| e.to_string())?;
-    let wall = start.elapsed().as_secs_f64();
-    if let Some(wrong) = found.iter().find(|j| j.verdict != Verdict::Accepted) {
-        return Err(format!("{wrong:?}"));
-    }
-    let mut wall_ms: Vec<f64> = found.iter().map(|j| j.wall_ms).collect();
-    wall_ms.sort_by(f64::total_cmp);
-    let cpu_ms = found.iter().map(|j| j.cpu_ms).sum::<f64>() / found.len() as f64;
-    Ok(Round { per_second: found.len() as f64 / wall, wall_ms, cpu_ms: Some(cpu_ms) })
+/// The loops of a batch come first: what takes longest should not begin last.
+fn batch(right: &Submission, cell: Cell) -> Vec<Submission> {
+    let endless = Submission { program: ENDLESS.to_string(), ..right.clone() };
+    let looping = |i: usize| i < BATCH * cell.loop_percent / 100;
+    (0..BATCH).map(|i| if looping(i) { endless.clone() } else { right.clone() }).collect()
 }
 
-/// Starts an interpreter for each run, as many at a time as there are slots.
-fn spawn(python: &std::path::Path, program: &str) -> Result<Round, String> {
-    let calls: String = (0..N_TESTS)
-        .map(|n| {
-            let (a, b) = words(n);
-            format!("f('{a}', '{b}')\n")
-        })
-        .collect();
-    let script = format!("{program}{calls}");
-    let start = Instant::now();
-    let one = || {
-        let start = Instant::now();
-        let status = Command::new(python)
-            .args(["-I", "-S", "-c", &script])
-            .stdin(Stdio::null())
-            .status()
-            .map_err(|e| e.to_string())?;
-        let wall_ms = start.elapsed().as_secs_f64() * 1e3;
-        if status.success() { Ok(wall_ms) } else { Err(status.to_string()) }
-    };
-    let mut wall_ms = Vec::new();
-    std::thread::scope(|scope| {
-        let worker =
-            || (0..SPAWNS_PER_ROUND / SLOTS).map(|_| one()).collect::<Result<Vec<_>, String>>();
-        let workers: Vec<_> = (0..SLOTS).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            wall_ms.extend(worker.join().map_err(|_| "a worker panicked".to_string())??);
+fn verify(verifier: &Verifier, cell: Cell, time: Duration) -> Result<Figures, Box<dyn Error>> {
+    let reference = programs::submission(cell.program, cell.n_tests, Limits::default());
+    let limits = verifier.limits_for(&reference)?;
+    let right = Submission { limits, ..reference };
+    let batch = batch(&right, cell);
+    verifier.judge(&batch[BATCH / 2..])?;
+    let before = Processes::of_this_and_below()?;
+    let (start, mut wall_ms) = (Instant::now(), Vec::new());
+    while start.elapsed() < time {
+        let found = verifier.judge(&batch)?;
+        for (judgement, submission) in found.iter().zip(&batch) {
+            let expected = match submission.program.as_str() {
+                ENDLESS => Verdict::TimeLimit,
+                _ => Verdict::Accepted,
+            };
+            if judgement.verdict != expected {
+                return Err(format!("{}: {judgement:?}", cell.program.name).into());
+            }
         }
-        Ok::<(), String>(())
-    })?;
-    let per_second = wall_ms.len() as f64 / start.elapsed().as_secs_f64();
-    wall_ms.sort_by(f64::total_cmp);
-    Ok(Round { per_second, wall_ms, cpu_ms: None })
+        wall_ms.extend(found.iter().map(|judgement| judgement.wall_ms));
+    }
+    Ok(Figures::new(start, &before, wall_ms)?)
 }
 
-fn show(name: &str, way: &str, mut rounds: Vec<Round>) {
-    rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-    let Some(median) = rounds.get(rounds.len() / 2) else { return };
+fn show(
+    flags: &mut Flags,
+    cell: Cell,
+    way: &str,
+    figures: &Figures,
+    ours: &Figures,
+) -> std::io::Result<()> {
+    let Cell { program, n_tests, loop_percent } = cell;
+    let ratio = ours.per_second / figures.per_second;
     println!(
-        "{name:<16} {way:<14} {:>8.0} {:>8.2} {:>8.2} {:>8}",
-        median.per_second,
-        median.at(0.5),
-        median.at(0.99),
-        median.cpu_ms.map_or("-".to_string(), |ms| format!("{ms:.2}"))
+        "{:<14} {n_tests:>5} {loop_percent:>4} %  {way:<16} {:>8.1} {:>8.2} {:>8.2} {:>8.2} {ratio:>7.1}x",
+        program.name,
+        figures.per_second,
+        figures.cpu_ms,
+        figures.at(0.5),
+        figures.at(0.99)
     );
+    if let Some(file) = &mut flags.json {
+        let line = json!({
+            "program": program.name,
+            "tests": n_tests,
+            "loop_percent": loop_percent,
+            "way": way,
+            "runs": figures.wall_ms.len(),
+            "per_second": figures.per_second,
+            "cpu_ms": figures.cpu_ms,
+            "p50_ms": figures.at(0.5),
+            "p99_ms": figures.at(0.99),
+            "ratio": ratio,
+        });
+        writeln!(file, "{line}")?;
+    }
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::jail::Tier;
+use crate::judge::Trial;
 use crate::zygote::Zygote;
-use crate::{Comparator, Limits, Submission, TestCase, Value, Verdict, VerifyError, run};
+use crate::{Limits, Submission, TestCase, Value, Verdict, VerifyError, run};
 
 /// `(what it tries, program)`: returns `"escaped"` if it succeeds.
 const ESCAPES: [(&str, &str); 9] = [
@@ -64,11 +65,12 @@ fn expect(
         program: program.to_string(),
         entry_point: "f".to_string(),
         tests: Arc::from([escaped]),
-        comparator: Comparator::Exact,
         limits: Limits { cpu_ms, ..Limits::default() },
-        stop_at_first_failure: false,
+        ..Submission::default()
     };
-    let found = run::run(zygote, &submission).map_err(VerifyError::Start)?.judgement;
+    let mut trial = Trial::new(&submission);
+    let outcome = run::run(zygote, &(&submission).into(), &mut |answer| trial.take(answer));
+    let found = trial.verdict(outcome.map_err(VerifyError::Start)?);
     if verdicts.contains(&found.verdict) {
         return Ok(());
     }

@@ -26,15 +26,25 @@ pub(crate) fn equal(expected: &Value, got: &Value, how: &Comparator) -> bool {
             Rules { numbers: Numbers::Near { abs: *abs, rel: *rel }, ..exact }.hold(expected, got)
         }
         Comparator::AnyOrder => match (items(expected), items(got)) {
-            (Some(e), Some(g)) if e.len() == g.len() => {
-                let (e, g) = (sorted(e), sorted(g));
-                e.iter().zip(&g).all(|(e, g)| exact.same(e, g))
+            (Some(e), Some(g)) => e.len() == g.len() && exact.all(&sorted(e), &sorted(g)),
+            _ => false,
+        },
+        Comparator::AnyOrderTwice => match (items(expected), items(got)) {
+            (Some(e), Some(g)) => {
+                e.len() == g.len() && exact.all(&sorted_twice(e), &sorted_twice(g))
             }
             _ => false,
         },
         Comparator::AnyOf => {
             items(expected).is_some_and(|all| all.iter().any(|e| exact.hold(e, got)))
         }
+        Comparator::Lines => texts(expected, got).is_some_and(|(e, g)| lines(e).eq(lines(g))),
+        Comparator::Tokens { abs, rel } => {
+            let numbers = Numbers::Near { abs: *abs, rel: *rel };
+            texts(expected, got).is_some_and(|(e, g)| same_tokens(e, g, &numbers))
+        }
+        // Judged by its program, never here.
+        Comparator::Checker(_) => false,
     }
 }
 
@@ -58,6 +68,34 @@ fn sorted(items: &[Value]) -> Vec<Value> {
     let mut items: Vec<_> = items.iter().map(canonical).collect();
     items.sort_by(order);
     items
+}
+
+/// As `sorted`, the items of each item sorted first.
+fn sorted_twice(outer: &[Value]) -> Vec<Value> {
+    let inner = |item: &Value| items(item).map_or_else(|| item.clone(), |i| Value::List(sorted(i)));
+    sorted(&outer.iter().map(inner).collect::<Vec<_>>())
+}
+
+fn texts<'a>(expected: &'a Value, got: &'a Value) -> Option<(&'a str, &'a str)> {
+    match (expected, got) {
+        (Value::Str(e), Value::Str(g)) => Some((e, g)),
+        _ => None,
+    }
+}
+
+/// The lines of a text without what cannot be seen at their ends and at its end.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.trim_end().lines().map(str::trim_end)
+}
+
+fn same_tokens(expected: &str, got: &str, numbers: &Numbers) -> bool {
+    let number = |token: &str| token.parse::<f64>().ok();
+    let mut got = got.split_whitespace();
+    let same = |e: &str, g: &str| {
+        e == g || number(e).zip(number(g)).is_some_and(|(e, g)| numbers.near(e, g))
+    };
+    expected.split_whitespace().all(|e| got.next().is_some_and(|g| same(e, g)))
+        && got.next().is_none()
 }
 
 fn items(value: &Value) -> Option<&[Value]> {
@@ -84,6 +122,14 @@ impl Numbers {
             Self::Near { abs, rel } => {
                 expected.is_finite() && (expected - got).abs() <= abs + rel * expected.abs()
             }
+        }
+    }
+
+    /// As `same`, where there is a tolerance; without one, words are compared as words.
+    fn near(&self, expected: f64, got: f64) -> bool {
+        match self {
+            Self::Exact => false,
+            Self::Near { abs, rel } => (*abs > 0.0 || *rel > 0.0) && self.same(expected, got),
         }
     }
 

@@ -1,5 +1,7 @@
 //! When the verifier itself fails. A program that fails is a verdict, never one of these.
 
+use crate::Verdict;
+
 /// Why no judgement could be given.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -24,6 +26,14 @@ pub enum VerifyError {
         index: usize,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// A reference solution that is not accepted measures nothing.
+    #[error("the reference solution is not accepted: {verdict} ({detail})")]
+    Reference {
+        /// What it got.
+        verdict: Verdict,
+        /// Why.
+        detail: String,
     },
     /// The sandbox failed on more of a batch than can be masked.
     #[error("the sandbox failed on {failed} of {total} submissions: {cause}")]

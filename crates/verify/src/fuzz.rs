@@ -6,8 +6,9 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::compare::equal;
-use crate::frames::Frames;
-use crate::judge::{Ended, Trial};
+use crate::frames::{self, TooLarge};
+use crate::judge::Trial;
+use crate::run::{End, Run, too_much};
 use crate::{Comparator, Submission, TestCase, Value, Verdict, marshal};
 
 /// Values that show every tag, as first inputs.
@@ -118,41 +119,45 @@ fn judged(bytes: &[u8]) -> (Verdict, usize) {
     let right = frame(1, b"i\x07\0\0\0").repeat(2);
     let test = || TestCase { args: Vec::new(), expected: Value::Int(7) };
     let submission = Submission {
-        program: String::new(),
         entry_point: "f".to_string(),
         tests: [test(), test()].into(),
-        comparator: Comparator::Exact,
-        limits: crate::Limits { output_bytes: 1 << 12, ..crate::Limits::default() },
-        stop_at_first_failure: false,
+        ..Submission::default()
     };
     let whole = verdict(&submission, &[bytes]);
     let (a, b) = bytes.split_at(bytes.first().map_or(0, |n| usize::from(*n) % bytes.len()));
-    if bytes.len() <= 1 << 12 {
-        assert_eq!(verdict(&submission, &[a, b]), whole, "{bytes:?}");
-    }
+    assert_eq!(verdict(&submission, &[a, b]), whole, "{bytes:?}");
     assert_eq!(whole.0 == Verdict::Accepted, bytes.starts_with(&right), "{bytes:?}");
     whole
 }
 
 fn verdict(submission: &Submission, pieces: &[&[u8]]) -> (Verdict, usize) {
     let mut trial = Trial::new(submission);
-    let mut frames = Frames::new(submission.limits.output_bytes);
+    let order = submission.into();
+    let mut take = |answer| trial.take(answer);
+    let mut run = Run::new(&order, &mut take);
+    let end = read(&mut run, pieces).unwrap_or(End::Complete);
+    let outcome = run.outcome(end);
+    let found = trial.verdict(outcome);
+    (found.verdict, found.passed)
+}
+
+fn read(run: &mut Run<'_>, pieces: &[&[u8]]) -> Option<End> {
+    let (mut buffer, mut loaded) = (Vec::new(), false);
     for piece in pieces {
-        frames.push(piece);
+        buffer.extend_from_slice(piece);
         loop {
-            let ended = match frames.next() {
+            match frames::next(&mut buffer, run.order.limits.output_bytes) {
                 Ok(None) => break,
-                Ok(Some((kind, payload))) => trial.frame(kind, &payload),
-                Err(_) => Some(Ended::Output),
-            };
-            if let Some(ended) = ended {
-                let found = trial.verdict(ended, 0);
-                return (found.verdict, found.passed);
+                Ok(Some((kind, payload))) => {
+                    if let Some(end) = run.frame(kind, &payload, &mut loaded) {
+                        return Some(end);
+                    }
+                }
+                Err(TooLarge) => return Some(too_much()),
             }
         }
     }
-    let found = trial.verdict(Ended::Closed, 0);
-    (found.verdict, found.passed)
+    None
 }
 
 /// Numbers from a seed (Steele and others' SplitMix64).

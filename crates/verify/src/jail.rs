@@ -31,6 +31,8 @@ pub enum Tier {
     NoFiles,
     /// No jail at all, as asked for with `allow_unsafe`.
     None,
+    /// Another service runs the programs, behind whatever walls it has.
+    Remote,
 }
 
 impl Tier {
@@ -40,6 +42,7 @@ impl Tier {
             Self::Landlocked => "landlocked",
             Self::NoFiles => "no_files",
             Self::None => "none",
+            Self::Remote => "remote",
         }
     }
 }

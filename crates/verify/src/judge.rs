@@ -1,291 +1,242 @@
-//! From what a candidate sent to a verdict. Nothing that it says can choose anything but which
+//! From what a program answered to a verdict. Nothing that it says can choose anything but which
 //! failure it gets; to be accepted it must send, for every test, a value equal to the expected.
 
-use std::fmt::{self, Write as _};
-use std::time::Duration;
+use crate::compare::equal;
+use crate::detail::brief;
+use crate::run::{Answered, Next, Outcome};
+use crate::{Comparator, Failure, Judgement, Submission, Value, Verdict};
 
-use crate::compare::{canonical, equal};
-use crate::{Comparator, Judgement, Submission, Value, Verdict, marshal};
-
-/// Longest text of a detail, in characters.
-const DETAIL_MAX: usize = 160;
-/// Longest text of one value in a detail, in characters.
-const VALUE_MAX: usize = 60;
-
-/// How a run came to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// Every result is in, or the first failure where no more is wanted.
-    Complete,
-    /// The program's end of the socket closed before that.
-    Closed,
-    /// A time limit: which clock.
-    Time(&'static str),
-    /// Too many bytes.
-    Output,
-    /// Frames that no honest run sends.
-    Protocol(&'static str),
-    /// The program never got to its tests.
-    NotLoaded(Verdict, String),
-}
-
-/// A judged run.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) judgement: Judgement,
-    /// What the last test that failed by its value returned.
-    pub(crate) returned: Option<Value>,
-    pub(crate) cpu: Duration,
-    pub(crate) wall: Duration,
-}
-
-/// The tests of a run as their results come in.
+/// The tests of a run as their answers come in.
 #[derive(Debug)]
 pub(crate) struct Trial<'a> {
     submission: &'a Submission,
-    results: usize,
+    /// How many answers are in.
+    seen: usize,
     passed: usize,
-    last: Option<Value>,
-    /// The worst failure of a test, and the first of that kind in words.
-    failure: Option<(Verdict, String)>,
+    /// The gravest failure so far, and the first of that kind.
+    failure: Option<Failure>,
+    /// The first test that failed without a checker.
+    failed_at: Option<usize>,
+    /// Answers that wait for a checker, with their tests.
+    pending: Vec<(usize, Value)>,
 }
 
 impl<'a> Trial<'a> {
     pub(crate) fn new(submission: &'a Submission) -> Self {
-        Self { submission, results: 0, passed: 0, last: None, failure: None }
+        Self { submission, seen: 0, passed: 0, failure: None, failed_at: None, pending: Vec::new() }
     }
 
-    /// Takes a frame; says when nothing more is wanted.
-    pub(crate) fn frame(&mut self, kind: u8, payload: &[u8]) -> Option<Ended> {
-        let text = || clean(&String::from_utf8_lossy(payload));
-        let early = self.results == 0;
-        match kind {
-            1 => self.value(payload),
-            3 => self.fail(Verdict::RuntimeError, text()),
-            4 => self.fail(Verdict::MemoryLimit, "out of memory".to_string()),
-            2 if early => Some(Ended::NotLoaded(Verdict::CompileError, text())),
-            5 if early => Some(Ended::NotLoaded(Verdict::RuntimeError, text())),
-            6 if early => {
-                let name = &self.submission.entry_point;
-                Some(Ended::NotLoaded(Verdict::NoProgram, format!("no function `{}`", clean(name))))
+    /// Takes the answer to the next test.
+    pub(crate) fn take(&mut self, answer: Answered) -> Next {
+        let at = self.seen;
+        let Some(test) = self.submission.tests.get(at) else { return Next::Enough };
+        self.seen += 1;
+        let comparator = &self.submission.comparator;
+        let failure = match answer {
+            Err(failure) => failure,
+            Ok(value) if matches!(comparator, Comparator::Checker(_)) => {
+                self.pending.push((at, value));
+                return Next::More;
             }
-            7 if early => Some(Ended::NotLoaded(Verdict::MemoryLimit, "out of memory".to_string())),
-            _ => Some(Ended::Protocol("an unexpected frame")),
+            Ok(value) if equal(&test.expected, &value, comparator) => {
+                self.passed += 1;
+                return Next::More;
+            }
+            Ok(value) => wrong(&test.expected, &value, comparator),
+        };
+        self.fail(at, failure);
+        if self.submission.stop_at_first_failure { Next::Enough } else { Next::More }
+    }
+
+    fn fail(&mut self, at: usize, failure: Failure) {
+        self.failed_at.get_or_insert(at);
+        let detail = format!("test {}: {}", at + 1, failure.detail);
+        self.note(Failure { detail, ..failure });
+    }
+
+    fn note(&mut self, failure: Failure) {
+        let graver = |known: &Failure| failure.verdict.severity() > known.verdict.severity();
+        if self.failure.as_ref().is_none_or(graver) {
+            self.failure = Some(failure);
         }
     }
 
-    fn value(&mut self, payload: &[u8]) -> Option<Ended> {
-        match marshal::decode(payload) {
-            Err(marshal::DecodeError::Malformed(what)) => Some(Ended::Protocol(what)),
-            Err(unsupported) => self.fail(Verdict::RuntimeError, unsupported.to_string()),
-            Ok(value) => {
-                let test = &self.submission.tests[self.results];
-                if equal(&test.expected, &value, &self.submission.comparator) {
-                    self.passed += 1;
-                    return self.counted();
+    /// The answers that a checker has to look at.
+    pub(crate) fn pending(&self) -> &[(usize, Value)] {
+        &self.pending
+    }
+
+    /// Takes what the checker said of each of them.
+    pub(crate) fn checked(&mut self, findings: Vec<Answered>) {
+        let pending = std::mem::take(&mut self.pending);
+        let stops = self.submission.stop_at_first_failure;
+        let mut findings = findings.into_iter();
+        for (at, value) in pending {
+            let finding = findings.next();
+            if stops && self.failed_at.is_some_and(|failed| failed < at) {
+                break;
+            }
+            match finding {
+                Some(Ok(Value::Bool(true))) => self.passed += 1,
+                Some(Ok(Value::Bool(false))) => {
+                    let detail = format!("the checker refuses {}", brief(&value));
+                    if stops {
+                        // What came after this test decides nothing.
+                        (self.failed_at, self.failure) = (None, None);
+                    }
+                    self.fail(at, Failure::new(Verdict::WrongAnswer, detail));
                 }
-                let wanted = match &self.submission.comparator {
-                    Comparator::AnyOf => "one of ",
-                    _ => "",
-                };
-                let (got, expected) = (brief(&value), brief(&test.expected));
-                self.last = Some(value);
-                self.fail(Verdict::WrongAnswer, format!("got {got}, expected {wanted}{expected}"))
+                other => return self.note(broken_checker(at, other)),
             }
         }
     }
 
-    fn fail(&mut self, verdict: Verdict, what: String) -> Option<Ended> {
-        let worse = self.failure.as_ref().is_none_or(|(v, _)| severity(verdict) > severity(*v));
-        if worse {
-            self.failure = Some((verdict, format!("test {}: {what}", self.results + 1)));
+    /// The judgement of a run that has ended.
+    pub(crate) fn verdict(mut self, outcome: Outcome) -> Judgement {
+        let stopped = self.submission.stop_at_first_failure && self.failed_at.is_some();
+        match outcome.failure {
+            // Where a checker found the first failure, what ended the run came after it.
+            Some(_) if stopped => {}
+            Some(failure) => self.note(failure),
+            None => {}
         }
-        let ended = self.counted();
-        if self.submission.stop_at_first_failure { Some(Ended::Complete) } else { ended }
-    }
-
-    fn counted(&mut self) -> Option<Ended> {
-        self.results += 1;
-        (self.results == self.submission.tests.len()).then_some(Ended::Complete)
-    }
-
-    /// What the last test that failed by its value returned.
-    pub(crate) fn take_returned(&mut self) -> Option<Value> {
-        self.last.take()
-    }
-
-    /// The judgement, given how the run ended and the candidate's wait status.
-    pub(crate) fn verdict(self, ended: Ended, status: i32) -> Judgement {
         let total = self.submission.tests.len();
-        let found = match ended {
-            Ended::Complete => self.failure,
-            Ended::Closed => Some(match (died(status), self.failure) {
-                // With its memory used up, a program may not even get to its next result.
-                ((Verdict::RuntimeError, _), Some((Verdict::MemoryLimit, what))) => {
-                    (Verdict::MemoryLimit, what)
-                }
-                (died, _) => died,
-            }),
-            Ended::Time(clock) => Some((Verdict::TimeLimit, format!("{clock} time limit"))),
-            Ended::Output => Some((Verdict::OutputLimit, "too many bytes returned".to_string())),
-            Ended::Protocol(what) => Some((Verdict::Violation, what.to_string())),
-            Ended::NotLoaded(verdict, what) => Some((verdict, what)),
+        let Failure { verdict, detail } = match self.failure {
+            Some(failure) => failure,
+            None if self.passed == total => Failure::new(Verdict::Accepted, ""),
+            None => Failure::new(Verdict::Violation, "results are missing"),
         };
-        let accepted = self.passed == total && found.is_none();
-        let (verdict, detail) = match found {
-            Some(found) => found,
-            None if accepted => (Verdict::Accepted, String::new()),
-            None => (Verdict::Violation, "results are missing".to_string()),
-        };
-        let passed = self.passed;
-        Judgement { verdict, passed, total, detail, cpu_ms: 0.0, wall_ms: 0.0 }
+        let cpu_ms = outcome.cpu.as_secs_f64() * 1e3;
+        let wall_ms = outcome.wall.as_secs_f64() * 1e3;
+        Judgement { verdict, passed: self.passed, total, detail, cpu_ms, wall_ms }
     }
 }
 
-/// Which failure of several is reported.
-fn severity(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::MemoryLimit => 2,
-        Verdict::RuntimeError => 1,
-        _ => 0,
-    }
+fn wrong(expected: &Value, got: &Value, comparator: &Comparator) -> Failure {
+    let wanted = match comparator {
+        Comparator::AnyOf => "one of ",
+        _ => "",
+    };
+    let detail = format!("got {}, expected {wanted}{}", brief(got), brief(expected));
+    Failure::new(Verdict::WrongAnswer, detail)
 }
 
-/// A program that is gone before its results are in. One that merely closed its channel is
-/// killed by the verifier, so that signal says no more than an exit does.
-fn died(status: i32) -> (Verdict, String) {
-    let ended = || (Verdict::RuntimeError, "the program ended before its results".to_string());
-    if !libc::WIFSIGNALED(status) {
-        return ended();
-    }
-    match libc::WTERMSIG(status) {
-        libc::SIGKILL => ended(),
-        libc::SIGSYS => (Verdict::Violation, "a forbidden system call".to_string()),
-        libc::SIGXCPU => (Verdict::TimeLimit, "CPU time limit".to_string()),
-        signal => (Verdict::RuntimeError, format!("killed by signal {signal}")),
-    }
-}
-
-/// Text of the program, fit for a terminal and for comparing logs: in one line, without control
-/// characters, and without addresses.
-fn clean(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-        if shown.ends_with(" at 0x") {
-            rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
-            shown.push('…');
-        }
-    }
-    shown.chars().take(DETAIL_MAX).collect()
-}
-
-/// A value in few characters. Nothing beyond them is written out, however large it is.
-fn brief(value: &Value) -> String {
-    let mut shown = Brief { text: String::new(), left: VALUE_MAX };
-    let whole = write!(shown, "{}", canonical(value)).is_ok();
-    if !whole {
-        shown.text.push('…');
-    }
-    shown.text
-}
-
-struct Brief {
-    text: String,
-    left: usize,
-}
-
-impl fmt::Write for Brief {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
-            self.text.push(c);
-        }
-        Ok(())
-    }
+fn broken_checker(at: usize, finding: Option<Answered>) -> Failure {
+    let what = match finding {
+        Some(Ok(value)) => format!("returned {} rather than a bool", brief(&value)),
+        Some(Err(failure)) => format!("failed: {}", failure.detail),
+        None => "ended before its answer".to_string(),
+    };
+    Failure::new(Verdict::JudgeError, format!("the checker of test {} {what}", at + 1))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Limits, TestCase};
+    use std::time::Duration;
 
-    fn submission(n_tests: i64) -> Submission {
+    use super::*;
+    use crate::TestCase;
+
+    fn submission(comparator: Comparator, stops: bool) -> Submission {
         let test = |n| TestCase { args: Vec::new(), expected: Value::Int(n) };
         Submission {
-            program: String::new(),
             entry_point: "f".to_string(),
-            tests: (0..n_tests).map(test).collect::<Vec<_>>().into(),
-            comparator: Comparator::Exact,
-            limits: Limits::default(),
-            stop_at_first_failure: false,
+            tests: (0..3).map(test).collect::<Vec<_>>().into(),
+            comparator,
+            stop_at_first_failure: stops,
+            ..Submission::default()
         }
     }
 
-    /// Feeds frames to a trial of two tests, which expect 0 and 1.
-    fn judged(frames: &[(u8, &[u8])], ended: Ended, status: i32) -> (Verdict, usize, String) {
-        let submission = submission(2);
+    fn outcome(failure: Option<Failure>) -> Outcome {
+        let (cpu, wall) = (Duration::ZERO, Duration::ZERO);
+        Outcome { failure, by_wall_clock: false, cpu, wall }
+    }
+
+    fn failed(verdict: Verdict) -> Answered {
+        Err(Failure::new(verdict, "x"))
+    }
+
+    /// What three tests come to, which expect 0, 1 and 2.
+    fn judged(answers: &[Answered], end: Option<Failure>) -> (Verdict, usize, String) {
+        let submission = submission(Comparator::Exact, false);
         let mut trial = Trial::new(&submission);
-        let early = frames.iter().find_map(|(kind, payload)| trial.frame(*kind, payload));
-        let found = trial.verdict(early.unwrap_or(ended), status);
+        for answer in answers {
+            trial.take(answer.clone());
+        }
+        let found = trial.verdict(outcome(end));
         (found.verdict, found.passed, found.detail)
     }
 
-    const ZERO: (u8, &[u8]) = (1, b"i\0\0\0\0");
-    const ONE: (u8, &[u8]) = (1, b"i\x01\0\0\0");
-
     #[test]
     fn only_a_right_value_for_every_test_is_accepted() {
-        let ends = [Ended::Closed, Ended::Time("CPU"), Ended::Output, Ended::Protocol("x")];
-        for ended in ends {
-            for frames in [vec![], vec![ZERO], vec![ONE], vec![(0, &b""[..])]] {
-                assert_ne!(judged(&frames, ended.clone(), 0).0, Verdict::Accepted, "{ended:?}");
-            }
+        let right: Vec<Answered> = (0..3).map(|n| Ok(Value::Int(n))).collect();
+        assert_eq!(judged(&right, None), (Verdict::Accepted, 3, String::new()));
+        for n in 0..3 {
+            assert_eq!(judged(&right[..n], None).0, Verdict::Violation, "{n} results");
+            let mut answers = right.clone();
+            answers[n] = Ok(Value::Bool(n == 1));
+            assert_eq!(judged(&answers, None).0, Verdict::WrongAnswer);
         }
-        assert_eq!(judged(&[ZERO, ONE], Ended::Closed, 9), (Verdict::Accepted, 2, String::new()));
-        for kind in (0..=255).filter(|kind| *kind != 1) {
-            assert_ne!(judged(&[ZERO, (kind, b"")], Ended::Closed, 0).0, Verdict::Accepted);
-            assert_ne!(judged(&[(kind, b""), ONE], Ended::Closed, 0).0, Verdict::Accepted);
+        for verdict in Verdict::ALL.into_iter().filter(|v| *v != Verdict::Accepted) {
+            let end = Some(Failure::new(verdict, "y"));
+            assert_eq!(judged(&right, end.clone()), (verdict, 3, "y".to_string()));
+            assert_eq!(judged(&[], end).0, verdict);
         }
+        // Nothing after the last test counts.
+        let more: Vec<Answered> = (0..9).map(|n| Ok(Value::Int(n))).collect();
+        assert_eq!(judged(&more, None).0, Verdict::Accepted);
     }
 
     #[test]
-    fn of_several_failures_the_gravest_is_reported() {
-        let memory = "test 2: out of memory".to_string();
-        let closed = judged(&[ONE, (4, b"")], Ended::Closed, 0);
-        assert_eq!(closed, (Verdict::MemoryLimit, 0, memory.clone()));
-        let raised = judged(&[(3, b"E"), ONE], Ended::Closed, 0);
-        assert_eq!(raised, (Verdict::RuntimeError, 1, "test 1: E".to_string()));
-        let gone = judged(&[(4, b"")], Ended::Closed, 0);
-        assert_eq!(gone, (Verdict::MemoryLimit, 0, "test 1: out of memory".to_string()));
-        let forbidden = judged(&[(4, b"")], Ended::Closed, libc::SIGSYS);
-        assert_eq!(forbidden.0, Verdict::Violation);
-        assert_eq!(judged(&[(4, b"")], Ended::Time("CPU"), 0).0, Verdict::TimeLimit);
-    }
-
-    #[test]
-    fn text_of_the_program_is_made_harmless() {
-        let cases = [
-            ("it's \"x\" \\ é", "it's \"x\" \\ é"),
-            ("a\n\x1b[2J\u{202e}\u{9b}", "a\\n\\u{1b}[2J\\u{202e}\\u{9b}"),
-            ("<A at 0x7ffff7d0> <B at 0x1>", "<A at 0x…> <B at 0x…>"),
-            ("0x10 at 10", "0x10 at 10"),
+    fn of_several_failures_the_gravest_is_reported_and_the_first_of_its_kind() {
+        let order = [
+            Verdict::JudgeError,
+            Verdict::Violation,
+            Verdict::OutputLimit,
+            Verdict::TimeLimit,
+            Verdict::MemoryLimit,
+            Verdict::CompileError,
+            Verdict::RuntimeError,
+            Verdict::WrongAnswer,
         ];
-        for (text, shown) in cases {
-            assert_eq!(clean(text), shown);
+        for pair in order.windows(2) {
+            let (graver, other) = (pair[0], pair[1]);
+            let shown = |n| (graver, 0, format!("test {n}: x"));
+            assert_eq!(judged(&[failed(graver), failed(other)], None), shown(1));
+            assert_eq!(judged(&[failed(other), failed(graver), failed(graver)], None), shown(2));
+            let end = Some(Failure::new(graver, "y"));
+            assert_eq!(judged(&[failed(other)], end), (graver, 0, "y".to_string()));
         }
-        assert_eq!(clean(&"é".repeat(1000)).chars().count(), DETAIL_MAX);
     }
 
+    /// `(the checker's findings, whether to stop at a failure, verdict, passed)`, where the
+    /// program raises in the second of three tests.
     #[test]
-    fn long_values_are_shown_in_part() {
-        let long = Value::List(vec![Value::Int(1); 100_000]);
-        assert_eq!(brief(&long).chars().count(), VALUE_MAX + 1);
-        assert_eq!(brief(&Value::Set(vec![Value::Int(10), Value::Int(9)])), "{9, 10}");
+    fn a_checker_decides_what_is_right_and_its_failure_is_no_wrong_answer() {
+        let yes = || Ok(Value::Bool(true));
+        let no = || Ok(Value::Bool(false));
+        let broken = || Ok(Value::Int(1));
+        let cases = [
+            (vec![yes(), yes()], false, Verdict::RuntimeError, 2),
+            (vec![yes(), no()], false, Verdict::RuntimeError, 1),
+            (vec![yes(), broken()], false, Verdict::JudgeError, 1),
+            (vec![yes(), failed(Verdict::TimeLimit)], false, Verdict::JudgeError, 1),
+            (vec![yes()], false, Verdict::JudgeError, 1),
+            (vec![yes(), broken()], true, Verdict::RuntimeError, 1),
+            (vec![no(), yes()], true, Verdict::WrongAnswer, 0),
+            (vec![broken(), yes()], true, Verdict::JudgeError, 0),
+        ];
+        for (findings, stops, verdict, passed) in cases {
+            let submission = submission(Comparator::Checker("".into()), stops);
+            let mut trial = Trial::new(&submission);
+            trial.take(Ok(Value::Int(7)));
+            trial.take(failed(Verdict::RuntimeError));
+            trial.take(Ok(Value::Int(7)));
+            assert_eq!(trial.pending().len(), 2);
+            trial.checked(findings.clone());
+            let found = trial.verdict(outcome(None));
+            assert_eq!((found.verdict, found.passed), (verdict, passed), "{findings:?}");
+        }
     }
 }

@@ -10,18 +10,24 @@ compile_error!(
     "the sandbox is built from Linux walls (seccomp, Landlock): build on Linux, or in a Linux container or virtual machine"
 );
 
+mod batch;
+mod cache;
 mod canary;
 mod compare;
+mod detail;
 mod error;
 mod frames;
 #[doc(hidden)]
 pub mod fuzz;
+mod host;
 mod jail;
 mod judge;
 mod limits;
 mod marshal;
+mod meter;
 mod pool;
 mod python;
+mod remote;
 mod run;
 mod script;
 mod submission;
@@ -29,12 +35,14 @@ mod value;
 mod verdict;
 mod zygote;
 
+pub use batch::Twice;
 pub use error::VerifyError;
 pub use jail::Tier;
 pub use limits::Limits;
-pub use pool::{Probe, SandboxFacts, Verifier, VerifierConfig, Wall, probe};
+pub use pool::{Probe, SandboxFacts, Stats, Verifier, VerifierConfig, Wall, probe};
 pub use python::{PythonInfo, find_python};
+pub use remote::{PostError, Remote};
 pub use script::{Script, ScriptEnd, ScriptRun};
-pub use submission::{Comparator, Submission, TestCase};
+pub use submission::{Answer, Call, Comparator, Containers, Job, Mode, Submission, TestCase};
 pub use value::{JsonError, Value};
-pub use verdict::{Judgement, Verdict};
+pub use verdict::{Execution, Failure, Judgement, Verdict};

@@ -53,6 +53,11 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the encoding of the tuple of `items`.
+pub(crate) fn encode_tuple(items: &[Value], out: &mut Vec<u8>) {
+    encode_items(b'(', items, out);
+}
+
 fn encode_length(length: usize, out: &mut Vec<u8>) {
     let length = i32::try_from(length).expect("a value has fewer than 2^31 parts");
     out.extend_from_slice(&length.to_le_bytes());

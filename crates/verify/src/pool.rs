@@ -2,15 +2,17 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use crate::cache::Cache;
+use crate::host::Host;
 use crate::jail::{Tier, landlock, seccomp};
 use crate::python::{PythonInfo, find_python};
-use crate::zygote::Zygote;
-use crate::{Judgement, Submission, Value, Verdict, VerifyError, canary, run};
+use crate::zygote::{Flavour, Zygote};
+use crate::{Remote, VerifyError, canary};
 
 /// What a verifier is started with.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,14 @@ pub struct VerifierConfig {
     pub python: Option<PathBuf>,
     /// Run without walls where none can be built.
     pub allow_unsafe: bool,
+    /// Judgements that are remembered, to answer identical submissions: about 300 bytes each.
+    /// 0 for none, which also judges identical submissions of one batch one by one.
+    pub cache_entries: usize,
+    /// The share of accepted submissions that are run again with other seeds and addresses, to
+    /// measure how many of them are accepted by luck; it changes no verdict.
+    pub recheck_share: f64,
+    /// The service that runs the programs instead of this machine.
+    pub remote: Option<Remote>,
 }
 
 /// What is in force.
@@ -38,9 +48,54 @@ pub struct SandboxFacts {
 #[derive(Debug)]
 pub struct Verifier {
     facts: SandboxFacts,
-    slots: Vec<Mutex<Option<Zygote>>>,
-    spawner: Spawner,
-    restarts: AtomicU64,
+    slots: Vec<Slot>,
+    home: Home,
+    pub(crate) cache: Mutex<Cache>,
+    pub(crate) recheck_share: f64,
+    pub(crate) stats: Mutex<Stats>,
+}
+
+/// Where programs run.
+#[derive(Debug)]
+enum Home {
+    Here(Spawner),
+    There(Remote),
+}
+
+/// A zygote of each flavour; but for the first they are started when they are needed.
+#[derive(Debug, Default)]
+struct Slot([Mutex<Option<Zygote>>; Flavour::ALL.len()]);
+
+impl Slot {
+    fn with(first: Zygote) -> Self {
+        let slot = Self::default();
+        *lock(&slot.0[Flavour::Fixed as usize]) = Some(first);
+        slot
+    }
+}
+
+/// What a verifier has done since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Submissions that were run.
+    pub judged: u64,
+    /// Submissions that were answered with the judgement of an identical one.
+    pub cache_hits: u64,
+    /// Accepted submissions that were run a second time, with other seeds and addresses.
+    pub rechecked: u64,
+    /// Those of them that were then not accepted.
+    pub flaky: u64,
+    /// Submissions that the sandbox, or a checker, failed on.
+    pub judge_errors: u64,
+    /// Zygotes that broke.
+    pub restarts: u64,
+}
+
+impl Stats {
+    /// The share of rechecked submissions that were accepted by luck.
+    pub fn flake_rate(&self) -> f64 {
+        self.flaky as f64 / self.rechecked.max(1) as f64
+    }
 }
 
 impl Verifier {
@@ -49,16 +104,38 @@ impl Verifier {
     /// # Errors
     /// If there is no usable Python, or no tier stands and `allow_unsafe` is not set.
     pub fn start(config: VerifierConfig) -> Result<Self, VerifyError> {
+        let slots = NonZeroUsize::new(config.slots).map_or(1, NonZeroUsize::get);
+        if let Some(remote) = &config.remote {
+            let python = remote.python()?;
+            let facts = SandboxFacts { tier: Tier::Remote, python, slots };
+            let all = (0..slots).map(|_| Slot::default()).collect();
+            return Ok(Self::assemble(facts, all, Home::There(remote.clone()), &config));
+        }
         let python = find_python(&config)?;
         let spawner = Spawner::start(python.clone()).map_err(VerifyError::Start)?;
         let (tier, first) = strongest(&spawner, config.allow_unsafe)?;
-        let slots = NonZeroUsize::new(config.slots).map_or(1, NonZeroUsize::get);
-        let mut zygotes = vec![Mutex::new(Some(first))];
+        let mut all = vec![Slot::with(first)];
         for slot in 1..slots {
-            zygotes.push(Mutex::new(Some(spawner.spawn(tier, slot)?)));
+            all.push(Slot::with(spawner.spawn(tier, slot, Flavour::Fixed)?));
         }
         let facts = SandboxFacts { tier, python, slots };
-        Ok(Self { facts, slots: zygotes, spawner, restarts: AtomicU64::new(0) })
+        Ok(Self::assemble(facts, all, Home::Here(spawner), &config))
+    }
+
+    fn assemble(
+        facts: SandboxFacts,
+        slots: Vec<Slot>,
+        home: Home,
+        config: &VerifierConfig,
+    ) -> Self {
+        Self {
+            facts,
+            slots,
+            home,
+            cache: Mutex::new(Cache::new(config.cache_entries)),
+            recheck_share: config.recheck_share,
+            stats: Mutex::default(),
+        }
     }
 
     /// What is in force.
@@ -68,88 +145,35 @@ impl Verifier {
 
     /// The process ids of the zygotes, for tests of faults.
     pub fn zygotes(&self) -> Vec<u32> {
-        self.slots.iter().filter_map(|s| lock(s).as_ref().map(Zygote::id)).collect()
+        let all = self.slots.iter().flat_map(|slot| &slot.0);
+        all.filter_map(|zygote| lock(zygote).as_ref().map(Zygote::id)).collect()
     }
 
-    /// Judges submissions; the judgements come in their order.
+    /// Does `work` on a zygote of a slot, and once more on a fresh one where the first breaks;
+    /// or on the remote service, which has tried again itself.
     ///
     /// # Errors
-    /// If a submission has no tests, or the sandbox failed on more than one in a hundred of
-    /// them (and on more than one).
-    pub fn judge(&self, submissions: &[Submission]) -> Result<Vec<Judgement>, VerifyError> {
-        if let Some(index) = submissions.iter().position(|s| s.tests.is_empty()) {
-            return Err(VerifyError::Submission { index, reason: "it has no tests" });
-        }
-        let next = AtomicUsize::new(0);
-        let found: Mutex<Vec<Option<Judgement>>> = Mutex::new(vec![None; submissions.len()]);
-        let work = |slot: usize| {
-            let mut zygote = lock(&self.slots[slot]);
-            while let Some((i, submission)) = {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                submissions.get(i).map(|s| (i, s))
-            } {
-                let judgement = self.judge_one(&mut zygote, slot, submission);
-                lock(&found)[i] = Some(judgement);
+    /// How the second failed.
+    pub(crate) fn on<T>(
+        &self,
+        slot: usize,
+        flavour: Flavour,
+        mut work: impl FnMut(Host<'_>) -> std::io::Result<T>,
+    ) -> Result<T, String> {
+        let spawner = match &self.home {
+            // A checker is given the expected values, and those never leave this machine.
+            Home::There(_) if flavour == Flavour::Trusted => {
+                return Err("a checker cannot run on a remote service".to_string());
             }
+            Home::There(remote) => return work(Host::Remote(remote)).map_err(|e| e.to_string()),
+            Home::Here(spawner) => spawner,
         };
-        let workers = self.slots.len().min(submissions.len()).max(1);
-        std::thread::scope(|s| {
-            for slot in 1..workers {
-                s.spawn(move || work(slot));
-            }
-            work(0);
-        });
-        let found: Vec<Judgement> =
-            found.into_inner().unwrap_or_else(|e| e.into_inner()).into_iter().flatten().collect();
-        let failed: Vec<&Judgement> =
-            found.iter().filter(|j| j.verdict == Verdict::JudgeError).collect();
-        if failed.len() > (found.len() / 100).max(1) {
-            let cause = failed.first().map(|j| j.detail.clone()).unwrap_or_default();
-            let total = found.len();
-            return Err(VerifyError::TooManyJudgeErrors { failed: failed.len(), total, cause });
-        }
-        Ok(found)
-    }
-
-    /// Judges one submission in a slot, and waits for the slot first. For callers that keep a
-    /// queue of their own, with a thread for each of [`SandboxFacts::slots`].
-    pub fn judge_in(&self, slot: usize, submission: &Submission) -> Judgement {
-        self.call_in(slot, submission).0
-    }
-
-    /// As `judge_in`, with what the last test that failed by its value returned.
-    pub(crate) fn call_in(&self, slot: usize, submission: &Submission) -> Judged {
-        self.run_one(&mut lock(&self.slots[slot]), slot, submission)
-    }
-
-    /// Zygotes that broke and were replaced, or are to be.
-    pub fn restarts(&self) -> u64 {
-        self.restarts.load(Ordering::Relaxed)
-    }
-
-    fn judge_one(
-        &self,
-        zygote: &mut Option<Zygote>,
-        slot: usize,
-        submission: &Submission,
-    ) -> Judgement {
-        self.run_one(zygote, slot, submission).0
-    }
-
-    /// A broken zygote is replaced and the submission tried once more.
-    fn run_one(
-        &self,
-        zygote: &mut Option<Zygote>,
-        slot: usize,
-        submission: &Submission,
-    ) -> Judged {
-        if submission.program.trim().is_empty() {
-            return (failed(submission, Verdict::NoProgram, "there is no program"), None);
-        }
+        let zygotes = &self.slots[slot].0[flavour as usize];
+        let mut zygote = lock(zygotes);
         let mut cause = String::new();
         for _ in 0..2 {
             if zygote.is_none() {
-                match self.spawner.spawn(self.facts.tier, slot) {
+                match spawner.spawn(self.facts.tier, slot, flavour) {
                     Ok(fresh) => *zygote = Some(fresh),
                     Err(e) => {
                         cause = e.to_string();
@@ -158,39 +182,51 @@ impl Verifier {
                 }
             }
             let Some(running) = zygote.as_ref() else { continue };
-            match run::run(running, submission) {
-                Ok(outcome) => {
-                    let mut judgement = outcome.judgement;
-                    judgement.cpu_ms = outcome.cpu.as_secs_f64() * 1e3;
-                    judgement.wall_ms = outcome.wall.as_secs_f64() * 1e3;
-                    return (judgement, outcome.returned);
-                }
+            match work(Host::Zygote(running)) {
+                Ok(done) => return Ok(done),
                 Err(e) => {
                     cause = e.to_string();
                     *zygote = None;
-                    self.restarts.fetch_add(1, Ordering::Relaxed);
+                    lock(&self.stats).restarts += 1;
                 }
             }
         }
-        (failed(submission, Verdict::JudgeError, &cause), None)
+        Err(cause)
+    }
+
+    /// Does `work(slot, i)` for each `i` below `n`, in all slots at once.
+    pub(crate) fn each<T: Send>(
+        &self,
+        n: usize,
+        work: impl Fn(usize, usize) -> T + Sync,
+    ) -> Vec<T> {
+        let next = AtomicUsize::new(0);
+        let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(n));
+        let serve = |slot: usize| {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= n {
+                    return;
+                }
+                let result = work(slot, i);
+                lock(&done).push((i, result));
+            }
+        };
+        std::thread::scope(|s| {
+            for slot in 1..self.slots.len().min(n) {
+                let serve = &serve;
+                s.spawn(move || serve(slot));
+            }
+            serve(0);
+        });
+        let mut done = done.into_inner().unwrap_or_else(|e| e.into_inner());
+        done.sort_unstable_by_key(|(i, _)| *i);
+        done.into_iter().map(|(_, result)| result).collect()
     }
 }
 
-/// A judgement, and what the last test that failed by its value returned.
-type Judged = (Judgement, Option<Value>);
-
-fn failed(submission: &Submission, verdict: Verdict, detail: &str) -> Judgement {
-    Judgement {
-        verdict,
-        passed: 0,
-        total: submission.tests.len(),
-        detail: detail.to_string(),
-        cpu_ms: 0.0,
-        wall_ms: 0.0,
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// A poisoned lock is taken all the same: what it guards is replaced whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
@@ -198,14 +234,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn strongest(spawner: &Spawner, allow_unsafe: bool) -> Result<(Tier, Zygote), VerifyError> {
     let mut reasons = Vec::new();
     for tier in [Tier::Landlocked, Tier::NoFiles] {
-        match spawner.spawn(tier, 0) {
+        match spawner.spawn(tier, 0, Flavour::Fixed) {
             Ok(zygote) => return Ok((tier, zygote)),
             Err(VerifyError::NoSandbox { reason }) => reasons.push(format!("{tier}: {reason}")),
             Err(other) => return Err(other),
         }
     }
     if allow_unsafe {
-        return Ok((Tier::None, spawner.spawn(Tier::None, 0)?));
+        return Ok((Tier::None, spawner.spawn(Tier::None, 0, Flavour::Fixed)?));
     }
     Err(VerifyError::NoSandbox {
         reason: format!(
@@ -223,14 +259,14 @@ struct Spawner {
     thread: Option<JoinHandle<()>>,
 }
 
-type Order = (Tier, usize, Sender<Result<Zygote, VerifyError>>);
+type Order = (Tier, usize, Flavour, Sender<Result<Zygote, VerifyError>>);
 
 impl Spawner {
     fn start(python: PythonInfo) -> std::io::Result<Self> {
         let (orders, inbox): (Sender<Order>, Receiver<Order>) = channel();
         let serve = move || {
-            for (tier, slot, reply) in inbox {
-                let started = Zygote::start(&python, tier, slot)
+            for (tier, slot, flavour, reply) in inbox {
+                let started = Zygote::start(&python, tier, slot, flavour)
                     .and_then(|z| canary::check(&z, tier).map(|()| z));
                 // Nobody waits for the answer only when the verifier is going down.
                 let _ = reply.send(started);
@@ -241,11 +277,11 @@ impl Spawner {
     }
 
     /// A zygote whose canaries fail as they should.
-    fn spawn(&self, tier: Tier, slot: usize) -> Result<Zygote, VerifyError> {
+    fn spawn(&self, tier: Tier, slot: usize, flavour: Flavour) -> Result<Zygote, VerifyError> {
         let gone = || VerifyError::Start(std::io::Error::other("the spawner is gone"));
         let (reply, answer) = channel();
         let orders = self.orders.as_ref().ok_or_else(gone)?;
-        orders.send((tier, slot, reply)).map_err(|_| gone())?;
+        orders.send((tier, slot, flavour, reply)).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
 }
@@ -294,7 +330,7 @@ pub fn probe(python: Option<PathBuf>) -> Probe {
         wall("seccomp", seccomp::filters(true).map(|f| format!("{} filters", f.len()))),
         wall("landlock", landlock::version().map(|v| format!("version {v}"))),
     ];
-    let config = VerifierConfig { slots: 1, python, allow_unsafe: false };
+    let config = VerifierConfig { slots: 1, python, ..VerifierConfig::default() };
     let python = match find_python(&config) {
         Ok(python) => python,
         Err(e) => {

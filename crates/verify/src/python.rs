@@ -50,6 +50,11 @@ pub struct PythonInfo {
 }
 
 impl PythonInfo {
+    /// The interpreter of a remote service, of which nothing else is known.
+    pub(crate) fn elsewhere(path: PathBuf, version: String) -> Self {
+        Self { path, version, folders: Vec::new() }
+    }
+
     /// Whether a user that owns nothing could still import modules. Root's own pyenv fails
     /// this: its folders are closed to everyone else.
     pub(crate) fn is_reachable_by_others(&self) -> bool {

@@ -1,174 +1,425 @@
-//! One candidate, from fork to reap: its limits are kept here, from outside.
+//! A program on its inputs, from fork to reap: its limits are kept here, from outside.
+//!
+//! One process answers all tests of a function, one after the other. Where it dies or hangs in
+//! a test, the tests behind that one get another process. A program that prints has a process
+//! for each test. Nothing is compared here: answers are handed over as they come in.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::frames::{Frames, TooLarge};
+use crate::detail::clean;
+use crate::frames::{self, TooLarge};
 use crate::jail::rlimits;
-use crate::judge::{Ended, Outcome, Trial};
+use crate::meter::{Late, Meter};
+use crate::submission::{Answer, Containers, Mode, Order};
 use crate::zygote::{Zygote, socket_pair, wait_readable};
-use crate::{Submission, Value, marshal};
+use crate::{Failure, Value, Verdict, marshal};
 
 /// How long the zygote may take to fork or to reap.
 const ZYGOTE_MAX: Duration = Duration::from_secs(5);
-/// A program that uses no CPU for so long waits for something that will not come.
-const IDLE_MAX: Duration = Duration::from_secs(1);
+/// The exit status of a process that is killed once its end has been seen is still its own.
+const SUCCESS: i32 = 0;
 
-/// Runs a submission on a zygote and judges it. An error means that the zygote is broken.
-pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcome> {
-    let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
-    let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
-    // A zygote that is slow to fork is no fault of the program.
-    let start = Instant::now();
-    let mut watch = Watch {
-        pid,
-        start,
-        progress: (start, Duration::ZERO),
-        socket: ours.try_clone()?,
-        frames: Frames::new(submission.limits.output_bytes),
-    };
-    let mut trial = Trial::new(submission);
-    send_job(ours, submission, start)?;
-    let ended = watch.follow(submission, &mut trial)?;
-    // Once the zygote is gone the number may be another process's.
-    if !zygote.is_alive()? {
-        return Err(io::Error::other("the zygote died"));
+/// The answer to one input.
+pub(crate) type Answered = Result<Value, Failure>;
+
+/// Whether more answers are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    More,
+    Enough,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outcome {
+    /// What ended it as a whole.
+    pub(crate) failure: Option<Failure>,
+    /// Whether another run might have had the time that this one lacked.
+    pub(crate) by_wall_clock: bool,
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
+}
+
+/// Runs a program on a zygote. `take` gets the answer to each input, in order. An error means
+/// that the zygote is broken.
+pub(crate) fn run(
+    zygote: &Zygote,
+    order: &Order<'_>,
+    take: &mut dyn FnMut(Answered) -> Next,
+) -> io::Result<Outcome> {
+    let mut run = Run::new(order, take);
+    loop {
+        if let Some(end) = run.process(zygote)? {
+            return Ok(run.outcome(end));
+        }
     }
-    // SAFETY: the process is not reaped yet, so the number is still its own.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-    let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
-    let wall = start.elapsed();
-    let returned = trial.take_returned();
-    Ok(Outcome { judgement: trial.verdict(ended, status), returned, cpu, wall })
 }
 
-/// Sends the program, its inputs and its limits. Expected values stay here. The program runs
-/// only once all of it has arrived, so what fails here is never its fault.
-fn send_job(socket: OwnedFd, submission: &Submission, start: Instant) -> io::Result<()> {
-    let inputs = submission.tests.iter().map(|test| {
-        let mut bytes = Vec::new();
-        marshal::encode(&Value::Tuple(test.args.clone()), &mut bytes);
-        Value::Bytes(bytes)
-    });
-    let job = Value::Tuple(vec![
-        Value::Str(submission.program.clone()),
-        Value::Str(submission.entry_point.clone()),
-        Value::List(inputs.collect()),
-        rlimits::of(&submission.limits),
-    ]);
-    let mut bytes = vec![0; 4];
-    marshal::encode(&job, &mut bytes);
-    let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
-    bytes[..4].copy_from_slice(&size.to_le_bytes());
-    let left = Duration::from_millis(submission.limits.wall_ms).saturating_sub(start.elapsed());
-    let timeout = libc::timeval {
-        tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(1) + 1,
-        tv_usec: 0,
-    };
-    // SAFETY: the option's value is a valid timeval of the stated size.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_SNDTIMEO,
-            (&raw const timeout).cast(),
-            u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
-        );
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Every answer is in, or as many as are wanted.
+    Complete,
+    Late(Late),
+    Failed(Failure),
+}
+
+impl End {
+    pub(crate) fn failed(verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(verdict, detail))
     }
-    // The standard library ignores SIGPIPE at its start, so a write to a dead candidate fails.
-    File::from(socket).write_all(&bytes)
+
+    fn unexpected_frame() -> Self {
+        Self::failed(Verdict::Violation, "an unexpected frame")
+    }
 }
 
-/// What is known of a running candidate.
-struct Watch {
-    pid: libc::pid_t,
-    start: Instant,
-    /// When its CPU clock was last seen to move, and where it stood.
-    progress: (Instant, Duration),
-    socket: OwnedFd,
-    frames: Frames,
+/// Why a process is not listened to any more.
+#[derive(Debug)]
+enum Stop {
+    /// It closed the channel, as it does when it ends.
+    Closed,
+    End(End),
+    /// The sandbox is broken.
+    Broken(io::Error),
 }
 
-impl Watch {
-    /// Reads frames until the candidate is done, fails, or breaks a limit.
-    fn follow(&mut self, submission: &Submission, trial: &mut Trial<'_>) -> io::Result<Ended> {
-        let mut chunk = vec![0; 1 << 16];
-        let mut input = File::from(self.socket.try_clone()?);
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// A run on its way: the answers that came, and what they cost.
+pub(crate) struct Run<'a> {
+    pub(crate) order: &'a Order<'a>,
+    take: &'a mut dyn FnMut(Answered) -> Next,
+    /// When the first process was there, moved by the time that later forks took: a zygote
+    /// that is slow to fork is no fault of the program.
+    pub(crate) start: Option<Instant>,
+    /// CPU time of the processes that have ended.
+    cpu: Duration,
+    received: u64,
+    /// The next input to be answered.
+    pub(crate) next: usize,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(order: &'a Order<'a>, take: &'a mut dyn FnMut(Answered) -> Next) -> Self {
+        Self { order, take, start: None, cpu: Duration::ZERO, received: 0, next: 0 }
+    }
+
+    pub(crate) fn outcome(&self, end: End) -> Outcome {
+        let wall = self.start.map(|start| start.elapsed()).unwrap_or_default();
+        let (failure, late) = match end {
+            End::Complete => (None, None),
+            End::Late(late) => (Some(Failure::new(Verdict::TimeLimit, late.detail())), Some(late)),
+            End::Failed(failure) => (Some(failure), None),
+        };
+        let by_wall_clock = late.is_some_and(Late::by_wall_clock);
+        Outcome { failure, by_wall_clock, cpu: self.cpu, wall }
+    }
+
+    /// Runs one process; says how the run ended unless another process is needed.
+    fn process(&mut self, zygote: &Zygote) -> io::Result<Option<End>> {
+        let asked = Instant::now();
+        let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
+        let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
+        let start = self.start.map_or_else(Instant::now, |start| start + asked.elapsed());
+        self.start = Some(start);
+        let meter = Meter::new(pid, self.order.limits, (start, self.cpu));
+        self.send(ours.try_clone()?)?;
+        let mut channel = Channel::new(ours, meter)?;
+        let from = self.next;
+        let mut loaded = false;
+        let stop = match self.order.call.mode {
+            Mode::Stdio => self.text(&mut channel),
+            Mode::Function | Mode::Method => self.frames(&mut channel, &mut loaded),
+        };
+        // Once the zygote is gone the number may be another process's.
+        if !zygote.is_alive()? {
+            return Err(io::Error::other("the zygote died"));
+        }
+        // SAFETY: the process is not reaped yet, so the number is still its own.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
+        self.cpu += cpu;
+        let in_test = loaded || self.next > from || self.order.call.mode == Mode::Stdio;
+        match stop {
+            Stop::Broken(error) => Err(error),
+            Stop::Closed if self.order.call.mode == Mode::Stdio => {
+                Ok(self.printed(status, channel.buffer))
+            }
+            Stop::Closed => Ok(self.died(died(status), in_test)),
+            Stop::End(End::Late(Late::TestCpu)) if in_test => {
+                let failure = Failure::new(Verdict::TimeLimit, Late::TestCpu.detail());
+                Ok(self.answered(Err(failure)).or_else(|| self.only_if_it_goes_on()))
+            }
+            Stop::End(end) => Ok(Some(end)),
+        }
+    }
+
+    /// Sends the program, its inputs and its limits. Expected values are not among them. The
+    /// program runs only once all of it has arrived, so what fails here is never its fault.
+    fn send(&self, socket: OwnedFd) -> io::Result<()> {
+        let order = self.order;
+        let (call, inputs) = match order.call.mode {
+            Mode::Stdio => (Value::None, stdin(order.inputs.get(self.next))),
+            Mode::Function | Mode::Method => (
+                call(order),
+                Value::List(order.inputs[self.next..].iter().map(|i| arguments(i)).collect()),
+            ),
+        };
+        let program = Value::Str(order.program.to_string());
+        let all = Value::Tuple(vec![program, call, inputs, rlimits::of(&order.limits)]);
+        let mut bytes = vec![0; 4];
+        marshal::encode(&all, &mut bytes);
+        let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+        bytes[..4].copy_from_slice(&size.to_le_bytes());
+        let timeout = libc::timeval {
+            tv_sec: libc::time_t::try_from(order.limits.wall_ms / 1_000 + 1).unwrap_or(1),
+            tv_usec: 0,
+        };
+        // SAFETY: the option's value is a valid timeval of the stated size.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_SNDTIMEO,
+                (&raw const timeout).cast(),
+                u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
+            );
+        }
+        // The standard library ignores SIGPIPE at its start, so a write to a dead candidate
+        // fails.
+        File::from(socket).write_all(&bytes)
+    }
+
+    /// Reads frames, one for each test, until nothing more is to be expected.
+    fn frames(&mut self, channel: &mut Channel, loaded: &mut bool) -> Stop {
+        if self.order.inputs.is_empty() {
+            return Stop::End(End::Complete);
+        }
         loop {
-            while let Some((kind, payload)) = match self.frames.next() {
-                Ok(frame) => frame,
-                Err(TooLarge) => return Ok(Ended::Output),
-            } {
-                if let Some(ended) = trial.frame(kind, &payload) {
-                    return Ok(ended);
+            match channel.frame(self.order.limits.output_bytes) {
+                Err(stop) => return stop,
+                Ok(Some((kind, payload))) => {
+                    if let Some(end) = self.frame(kind, &payload, loaded) {
+                        return Stop::End(end);
+                    }
+                    channel.meter.next_test();
+                }
+                Ok(None) => {
+                    if let Err(stop) = self.more(channel) {
+                        return stop;
+                    }
                 }
             }
-            let patience = match self.patience(submission) {
-                Ok(patience) => patience,
-                Err(ended) => return Ok(ended),
-            };
-            if !wait_readable(&self.socket, patience)? {
+        }
+    }
+
+    /// Reads what a program prints until it ends.
+    fn text(&mut self, channel: &mut Channel) -> Stop {
+        loop {
+            if let Err(stop) = self.more(channel) {
+                return stop;
+            }
+        }
+    }
+
+    fn more(&mut self, channel: &mut Channel) -> Result<(), Stop> {
+        self.received += channel.more()?;
+        if self.received > self.order.limits.output_bytes {
+            return Err(Stop::End(too_much()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn frame(&mut self, kind: u8, payload: &[u8], loaded: &mut bool) -> Option<End> {
+        let text = || clean(&String::from_utf8_lossy(payload));
+        // Only the first frame of a process may say how loading it went.
+        let early = !*loaded;
+        *loaded = true;
+        match kind {
+            1 => match marshal::decode(payload) {
+                Ok(value) => self.answered(Ok(value)),
+                Err(marshal::DecodeError::Malformed(what)) => {
+                    Some(End::failed(Verdict::Violation, what))
+                }
+                Err(unsupported) => {
+                    let failure = Failure::new(Verdict::RuntimeError, unsupported.to_string());
+                    self.answered(Err(failure))
+                }
+            },
+            3 => self.answered(Err(Failure::new(Verdict::RuntimeError, text()))),
+            4 => self.answered(Err(out_of_memory())),
+            2 if early => Some(End::failed(Verdict::CompileError, text())),
+            5 if early => Some(End::failed(Verdict::RuntimeError, text())),
+            6 if early => Some(End::failed(Verdict::NoProgram, missing(self.order))),
+            7 if early => Some(End::Failed(out_of_memory())),
+            8 if early && self.order.goes_on => None,
+            _ => Some(End::unexpected_frame()),
+        }
+    }
+
+    /// Hands an answer over.
+    pub(crate) fn answered(&mut self, answer: Answered) -> Option<End> {
+        self.next += 1;
+        let next = (self.take)(answer);
+        let complete = next == Next::Enough || self.next == self.order.inputs.len();
+        complete.then_some(End::Complete)
+    }
+
+    fn only_if_it_goes_on(&self) -> Option<End> {
+        (!self.order.goes_on).then_some(End::Complete)
+    }
+
+    /// The process is gone. If that was in a test, it is the failure of that test alone.
+    pub(crate) fn died(&mut self, failure: Failure, in_test: bool) -> Option<End> {
+        if !in_test || failure.verdict != Verdict::RuntimeError {
+            return Some(End::Failed(failure));
+        }
+        self.answered(Err(failure)).or_else(|| self.only_if_it_goes_on())
+    }
+
+    /// A program that prints has ended, with this on its standard output.
+    fn printed(&mut self, status: i32, mut output: Vec<u8>) -> Option<End> {
+        if status == SUCCESS {
+            let text = String::from_utf8(output);
+            let value = text.map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Str);
+            return self.answered(Ok(value));
+        }
+        if !libc::WIFEXITED(status) {
+            return self.died(died(status), true);
+        }
+        let reason = match output.iter().rposition(|byte| *byte == 0) {
+            Some(at) => output.split_off(at + 1),
+            None => Vec::new(),
+        };
+        let text = |reason: &[u8]| clean(&String::from_utf8_lossy(reason));
+        let failure = match reason.split_first() {
+            Some((2, why)) => return Some(End::failed(Verdict::CompileError, text(why))),
+            Some((3, why)) => Failure::new(Verdict::RuntimeError, text(why)),
+            Some((4, _)) => out_of_memory(),
+            _ => {
+                let code = libc::WEXITSTATUS(status);
+                Failure::new(Verdict::RuntimeError, format!("exit status {code}"))
+            }
+        };
+        self.answered(Err(failure))
+    }
+}
+
+fn out_of_memory() -> Failure {
+    Failure::new(Verdict::MemoryLimit, "out of memory")
+}
+
+pub(crate) fn too_much() -> End {
+    End::failed(Verdict::OutputLimit, "too many bytes returned")
+}
+
+fn missing(order: &Order<'_>) -> String {
+    match order.callee() {
+        ("", name) => format!("no function `{}`", clean(name)),
+        (holder, name) => format!("no method `{}.{}`", clean(holder), clean(name)),
+    }
+}
+
+/// A process that is gone before its results are in. One that merely closed its channel is
+/// killed by the verifier, so that signal says no more than an exit does.
+fn died(status: i32) -> Failure {
+    let ended = || Failure::new(Verdict::RuntimeError, "the program ended before its results");
+    if !libc::WIFSIGNALED(status) {
+        return ended();
+    }
+    match libc::WTERMSIG(status) {
+        libc::SIGKILL => ended(),
+        libc::SIGSYS => Failure::new(Verdict::Violation, "a forbidden system call"),
+        libc::SIGXCPU => Failure::new(Verdict::TimeLimit, Late::Cpu.detail()),
+        signal => Failure::new(Verdict::RuntimeError, format!("killed by signal {signal}")),
+    }
+}
+
+fn stdin(input: Option<&&[Value]>) -> Value {
+    match input {
+        Some([Value::Str(text)]) => Value::Bytes(text.clone().into_bytes()),
+        Some([Value::Bytes(bytes)]) => Value::Bytes(bytes.clone()),
+        _ => Value::Bytes(Vec::new()),
+    }
+}
+
+pub(crate) fn arguments(input: &[Value]) -> Value {
+    let mut bytes = Vec::new();
+    marshal::encode_tuple(input, &mut bytes);
+    Value::Bytes(bytes)
+}
+
+/// What `Call` of `candidate.py` holds.
+pub(crate) fn call(order: &Order<'_>) -> Value {
+    let (holder, name) = order.callee();
+    let argument = match order.call.answer {
+        Answer::Returned => -1,
+        Answer::Argument(at) => i64::try_from(at).unwrap_or(i64::MAX),
+    };
+    let containers = match order.call.containers {
+        Containers::Builtin => 0,
+        Containers::Library => 1,
+        Containers::Iterable => 2,
+    };
+    Value::Tuple(vec![
+        Value::Str(holder.to_string()),
+        Value::Str(name.to_string()),
+        Value::Int(argument),
+        Value::Int(containers),
+        Value::Bool(order.goes_on),
+    ])
+}
+
+/// The verifier's end of what a process writes to.
+struct Channel {
+    socket: OwnedFd,
+    input: File,
+    chunk: Vec<u8>,
+    buffer: Vec<u8>,
+    meter: Meter,
+}
+
+impl Channel {
+    fn new(socket: OwnedFd, meter: Meter) -> io::Result<Self> {
+        let input = File::from(socket.try_clone()?);
+        Ok(Self { socket, input, chunk: vec![0; 1 << 16], buffer: Vec::new(), meter })
+    }
+
+    /// Waits for more bytes, and says how many came.
+    fn more(&mut self) -> Result<u64, Stop> {
+        loop {
+            let left = self.meter.deadline().saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                if let Some(late) = self.meter.look() {
+                    return Err(Stop::End(End::Late(late)));
+                }
+            }
+            if !wait_readable(&self.socket, left)? {
                 continue;
             }
-            match input.read(&mut chunk) {
-                Ok(0) => return Ok(Ended::Closed),
-                Ok(n) => self.frames.push(&chunk[..n]),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Ended::Closed),
+            match self.input.read(&mut self.chunk) {
+                Ok(0) => return Err(Stop::Closed),
+                Ok(n) => {
+                    self.buffer.extend_from_slice(&self.chunk[..n]);
+                    return Ok(n as u64);
+                }
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Err(Stop::Closed),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+                Err(e) => return Err(e.into()),
             }
         }
     }
 
-    /// How long to wait for more before the limits must be looked at again.
-    fn patience(&mut self, submission: &Submission) -> Result<Duration, Ended> {
-        let now = Instant::now();
-        let cpu_max = Duration::from_millis(submission.limits.cpu_ms);
-        let wall_max = Duration::from_millis(submission.limits.wall_ms);
-        let wall = now.duration_since(self.start);
-        let cpu = cpu_time(self.pid).unwrap_or(self.progress.1);
-        if cpu > self.progress.1 + Duration::from_micros(100) {
-            self.progress = (now, cpu);
-        }
-        if cpu >= cpu_max {
-            return Err(Ended::Time("CPU"));
-        }
-        if wall >= wall_max {
-            return Err(Ended::Time("wall"));
-        }
-        let idle = now.duration_since(self.progress.0);
-        if idle >= IDLE_MAX {
-            if is_waiting(self.pid) {
-                return Err(Ended::Time("idle"));
-            }
-            // It wants a processor and gets none, which the wall limit bounds.
-            self.progress.0 = now;
-        }
-        let idle = now.duration_since(self.progress.0);
-        // One thread cannot use more CPU than the wall has time.
-        Ok((cpu_max - cpu).min(wall_max - wall).min(IDLE_MAX - idle).max(Duration::from_millis(1)))
+    /// The next whole frame in the buffer.
+    fn frame(&mut self, bytes_max: u64) -> Result<Option<(u8, Vec<u8>)>, Stop> {
+        frames::next(&mut self.buffer, bytes_max).map_err(|TooLarge| Stop::End(too_much()))
     }
-}
-
-/// The CPU time of another process. An ended one keeps its clock until it is reaped.
-fn cpu_time(pid: libc::pid_t) -> Option<Duration> {
-    const PROCESS_CLOCK: libc::clockid_t = 2;
-    let clock = (!pid << 3) | PROCESS_CLOCK;
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one timespec.
-    let found = unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    let nanos = u32::try_from(time.tv_nsec).ok()?;
-    found.then(|| Duration::new(seconds, nanos))
-}
-
-/// Whether a process waits for something other than a processor. So it does where the system
-/// does not tell.
-fn is_waiting(pid: libc::pid_t) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the name, which stands in parentheses and may hold any character.
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, Some('R' | 'D'))
 }

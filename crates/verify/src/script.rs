@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::{Comparator, Judgement, Limits, Submission, TestCase, Value, Verdict, Verifier};
+use crate::zygote::Flavour;
+use crate::{Execution, Failure, Job, Limits, Value, Verdict, Verifier};
 
 /// What stands between the script and the harness.
 const WRAPPER: &str = include_str!("script.py");
@@ -54,37 +55,40 @@ pub struct ScriptRun {
 }
 
 impl Verifier {
-    /// Runs a script in a slot, and waits for the slot first.
+    /// Runs a script in a slot, as [`Verifier::judge_in`] judges a submission.
     pub fn run_script_in(&self, slot: usize, script: &Script) -> ScriptRun {
-        let (judgement, returned) = self.call_in(slot, &submission(script));
-        let wall = Duration::from_secs_f64(judgement.wall_ms.max(0.0) / 1e3);
-        let whole = returned.and_then(|value| read(value, &script.fetch));
-        let end = match &whole {
-            Some((code, ..)) => ScriptEnd::Exited(*code),
-            None => end_of(judgement),
+        let Execution { mut answers, failure, wall_ms, .. } =
+            self.execute_one(slot, Flavour::Fixed, &job(script));
+        let wall = Duration::from_secs_f64(wall_ms.max(0.0) / 1e3);
+        let (end, whole) = match (answers.pop(), failure) {
+            (Some(Ok(value)), None) => match read(value, &script.fetch) {
+                Some(whole) => (ScriptEnd::Exited(whole.0), whole),
+                None => (ScriptEnd::Died("the script broke its output".into()), <_>::default()),
+            },
+            (Some(Err(failure)), _) | (_, Some(failure)) => (end_of(failure), <_>::default()),
+            (None, None) => (ScriptEnd::Died("the script ended early".into()), <_>::default()),
         };
-        let (_, stdout, stderr, files) = whole.unwrap_or_default();
+        let (_, stdout, stderr, files) = whole;
         ScriptRun { end, stdout, stderr, files, wall }
     }
 }
 
-/// One call, whose expected value nothing equals.
-fn submission(script: &Script) -> Submission {
+/// One call of the wrapper.
+fn job(script: &Script) -> Job {
     let text = |text: &String| Value::Str(text.clone());
     let file = |(name, bytes): &(String, Vec<u8>)| (text(name), Value::Bytes(bytes.clone()));
-    let args = vec![
+    let arguments = vec![
         text(&script.code),
         Value::Bytes(script.stdin.clone()),
         Value::Dict(script.files.iter().map(file).collect()),
         Value::List(script.fetch.iter().map(text).collect()),
     ];
-    Submission {
+    Job {
         program: WRAPPER.to_string(),
         entry_point: "run".to_string(),
-        tests: [TestCase { args, expected: Value::None }].into(),
-        comparator: Comparator::Strict,
+        inputs: vec![arguments],
         limits: script.limits,
-        stop_at_first_failure: true,
+        ..Job::default()
     }
 }
 
@@ -106,19 +110,17 @@ fn read(value: Value, fetch: &[String]) -> Option<Printed> {
     Some((i32::try_from(code).ok()?, stdout, stderr, files))
 }
 
-fn end_of(judgement: Judgement) -> ScriptEnd {
-    match judgement.verdict {
+fn end_of(failure: Failure) -> ScriptEnd {
+    match failure.verdict {
         Verdict::TimeLimit => ScriptEnd::TimeLimit,
-        Verdict::JudgeError => ScriptEnd::JudgeError(judgement.detail),
-        // It returned, but not what the wrapper returns.
-        Verdict::Accepted | Verdict::WrongAnswer => {
-            ScriptEnd::Died("the script broke its output".to_string())
-        }
+        Verdict::JudgeError => ScriptEnd::JudgeError(failure.detail),
         Verdict::MemoryLimit => ScriptEnd::Died("MemoryError".to_string()),
-        Verdict::RuntimeError
+        Verdict::Accepted
+        | Verdict::WrongAnswer
+        | Verdict::RuntimeError
         | Verdict::OutputLimit
         | Verdict::Violation
         | Verdict::CompileError
-        | Verdict::NoProgram => ScriptEnd::Died(judgement.detail),
+        | Verdict::NoProgram => ScriptEnd::Died(failure.detail),
     }
 }

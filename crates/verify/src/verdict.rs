@@ -1,5 +1,7 @@
 //! What the verifier found.
 
+use crate::Value;
+
 /// The outcome of a program. A failing program is data; a failing sandbox is
 /// [`Verdict::JudgeError`], which the loops mask from learning and count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +43,22 @@ impl Verdict {
         Self::JudgeError,
     ];
 
+    /// Which of several findings about one program is its verdict: the gravest.
+    pub(crate) fn severity(self) -> u8 {
+        match self {
+            Self::Accepted => 0,
+            Self::WrongAnswer => 1,
+            Self::RuntimeError => 2,
+            Self::NoProgram => 3,
+            Self::CompileError => 4,
+            Self::MemoryLimit => 5,
+            Self::TimeLimit => 6,
+            Self::OutputLimit => 7,
+            Self::Violation => 8,
+            Self::JudgeError => 9,
+        }
+    }
+
     /// The name used in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -75,6 +93,34 @@ pub struct Judgement {
     pub total: usize,
     /// For people: the first failure in one line. Comes partly from the program; never trusted.
     pub detail: String,
+    /// CPU time of the child, in milliseconds. A cached judgement keeps that of its only run.
+    pub cpu_ms: f64,
+    /// Wall time of the run, in milliseconds; cached likewise.
+    pub wall_ms: f64,
+}
+
+/// How a test, or a whole run, went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was found; never [`Verdict::Accepted`].
+    pub verdict: Verdict,
+    /// For people, in one line. Comes partly from the program; never trusted.
+    pub detail: String,
+}
+
+impl Failure {
+    pub(crate) fn new(verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self { verdict, detail: detail.into() }
+    }
+}
+
+/// What a program did with its inputs; nothing in it is compared with anything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// The answer to each input, in order; fewer than inputs only where `failure` says why.
+    pub answers: Vec<Result<Value, Failure>>,
+    /// What ended the run as a whole.
+    pub failure: Option<Failure>,
     /// CPU time of the child, in milliseconds.
     pub cpu_ms: f64,
     /// Wall time of the run, in milliseconds.

@@ -3,7 +3,8 @@
 # The verifier starts it with two arguments, the numbers of two inherited descriptors: the
 # control socket, and a Landlock ruleset or -1. It imports what programs use, puts up the
 # walls, and then answers the control socket. It never reads a byte that a candidate wrote:
-# the program and its inputs travel on a socket of their own, which only the fork reads.
+# the program and its inputs travel on a socket of their own, which only the fork reads. What
+# the fork does with them is in `candidate.py`, the second half of this script.
 import sys
 
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -13,16 +14,15 @@ import os
 # Hooks that run after every fork cost time and reseed `random`; the modules below get none.
 os.register_at_fork = lambda **hooks: None
 
+import atexit
 import gc
+import io
 import marshal
 import resource
 import types
 import _socket
-from collections import deque
+from collections import deque, namedtuple
 
-VALUE, COMPILE_ERROR, TEST_ERROR, MEMORY_ERROR, LOAD_ERROR, NO_ENTRY, LOAD_MEMORY = range(1, 8)
-# Made ahead of time: a program that has used up its memory leaves none to make one.
-EMPTY_FRAMES = {kind: bytes([0, 0, 0, 0, kind]) for kind in range(1, 8)}
 CONTROL_FD = 3
 
 LEAN = """math cmath collections heapq itertools functools bisect re string random operator
@@ -42,149 +42,6 @@ def import_all(names):
             __import__(name)
         except ImportError:
             pass
-
-
-# --- the fork -----------------------------------------------------------------------------
-
-
-type_name = type.__dict__["__name__"].__get__
-error_args = BaseException.__dict__["args"].__get__
-
-
-def describe(error):
-    """The exception in one line, without running any code of the program."""
-    text = type_name(type(error))
-    args = error_args(error)
-    if args and type(args[0]) is str:
-        text += ": " + args[0][:200]
-    return text[:200].encode("utf-8", "replace")
-
-
-def plain(value, depth=0):
-    """The same value made of exact builtin types; subclasses of containers are unwrapped."""
-    if value is None or type(value) in (bool, int, float, str, bytes):
-        return value
-    if depth > 250:
-        raise ValueError("value nested too deep")
-    if isinstance(value, (list, deque)):
-        base = list if isinstance(value, list) else deque
-        return [plain(item, depth + 1) for item in base.__iter__(value)]
-    if isinstance(value, tuple):
-        return tuple([plain(item, depth + 1) for item in tuple.__iter__(value)])
-    if isinstance(value, set):
-        return {plain(item, depth + 1) for item in set.__iter__(value)}
-    if isinstance(value, frozenset):
-        return frozenset([plain(item, depth + 1) for item in frozenset.__iter__(value)])
-    if isinstance(value, dict):
-        pairs = dict.items(value)
-        return {plain(key, depth + 1): plain(item, depth + 1) for key, item in pairs}
-    if isinstance(value, int):
-        return int.__pos__(value)
-    if isinstance(value, float):
-        return float.__pos__(value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    raise TypeError("returned a " + type(value).__name__)
-
-
-def encode(value):
-    try:
-        return marshal.dumps(value, 2)
-    except ValueError:
-        return marshal.dumps(plain(value), 2)
-
-
-def find_entry(scope, name):
-    """What to call for one test: a function, or a method of a fresh `Solution`."""
-    found = scope.get(name)
-    if callable(found):
-        return found
-    return getattr(scope["Solution"](), name)
-
-
-def has_entry(scope, name):
-    if callable(scope.get(name)):
-        return True
-    return isinstance(scope.get("Solution"), type) and hasattr(scope["Solution"], name)
-
-
-def run_tests(scope, entry, tests, send):
-    for arguments in tests:
-        try:
-            payload = encode(find_entry(scope, entry)(*marshal.loads(arguments)))
-        except MemoryError:
-            payload = None
-        except BaseException as error:
-            send(TEST_ERROR, describe(error))
-            continue
-        if payload is None:
-            send(MEMORY_ERROR, b"")
-        else:
-            send(VALUE, payload)
-
-
-def run_program(program, entry, tests, send):
-    try:
-        code = compile(program, "<program>", "exec", 0, True)
-    except BaseException as error:
-        return send(COMPILE_ERROR, describe(error))
-    module = types.ModuleType("solution")
-    sys.modules["solution"] = module
-    scope = module.__dict__
-    try:
-        exec(code, scope)
-        found = has_entry(scope, entry)
-    except MemoryError:
-        found = None
-    except BaseException as error:
-        return send(LOAD_ERROR, describe(error))
-    if found is None:
-        return send(LOAD_MEMORY, b"")
-    if not found:
-        return send(NO_ENTRY, b"")
-    run_tests(scope, entry, tests, send)
-
-
-def read_exact(fd, size):
-    parts = []
-    while size:
-        part = os.read(fd, min(size, 1 << 20))
-        if not part:
-            os._exit(0)
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-CEILINGS = {number: resource.getrlimit(number)[1] for number in range(resource.RLIMIT_AS + 1)}
-
-
-def write_frame(fd, kind, payload):
-    frame = EMPTY_FRAMES[kind]
-    if payload:
-        # A large payload is not copied: there may be no memory for it.
-        head, size = len(payload).to_bytes(4, "little") + frame[4:], len(payload)
-        start = min(size, 1 << 16)
-        sent = os.write(fd, head + payload[:start]) - len(head)
-        rest = memoryview(payload)
-        while sent < size:
-            sent += os.write(fd, rest[sent : sent + (1 << 20)])
-    else:
-        os.write(fd, frame)
-
-
-def be_candidate(fd, tie_to_parent):
-    os.close(CONTROL_FD)
-    tie_to_parent()
-    size = int.from_bytes(read_exact(fd, 4), "little")
-    program, entry, tests, limits = marshal.loads(read_exact(fd, size))
-    for name, soft, hard in limits:
-        # What is limited more tightly already cannot be loosened, and need not be.
-        ceiling = CEILINGS[name]
-        if ceiling != resource.RLIM_INFINITY:
-            soft, hard = min(soft, ceiling), min(hard, ceiling)
-        resource.setrlimit(name, (soft, hard))
-    run_program(program, entry, tests, lambda kind, payload: write_frame(fd, kind, payload))
 
 
 # --- before the first fork ----------------------------------------------------------------
@@ -228,7 +85,7 @@ def warm_up():
     for program, entry, tests in WARM_UP:
         blobs = [marshal.dumps(arguments, 2) for arguments in tests]
         for _ in range(3):
-            run_program(program, entry, blobs, lambda kind, payload: None)
+            run_calls(program, Call("", entry), blobs, lambda kind, payload: None)
     sys.modules.pop("solution", None)
 
 
@@ -330,7 +187,7 @@ def main():
         warm_up()
         tie_to_parent = build_walls(config, ruleset_fd)
         if "random" in sys.modules:
-            sys.modules["random"].seed(0)
+            sys.modules["random"].seed(config["random_seed"])
         gc.collect()
         gc.freeze()
     except WallError as error:
@@ -342,6 +199,3 @@ def main():
     control.send(b"ready")
     serve(control, tie_to_parent)
 
-
-main()
-os._exit(0)

@@ -11,9 +11,40 @@ use crate::marshal;
 use crate::python::{self, PythonInfo};
 use crate::{Value, VerifyError};
 
-const SCRIPT: &str = include_str!("zygote.py");
+/// The walls, the candidate behind them, and the start.
+const SCRIPT: &str =
+    concat!(include_str!("zygote.py"), include_str!("candidate.py"), "main()\nos._exit(0)\n");
 /// Imports and warm-up take tens of milliseconds; a busy machine may need far longer.
 const START_MAX: Duration = Duration::from_secs(20);
+
+/// What is fixed in the programs of a zygote that a program should not depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// One seed of hashes and of `random`, fixed addresses: what programs are judged on.
+    Fixed,
+    /// Other seeds, and addresses as they come: what a program that is not deterministic
+    /// gives itself away on.
+    Varied,
+    /// As `Fixed`, for the programs of task authors alone.
+    Trusted,
+}
+
+impl Flavour {
+    /// Every flavour.
+    pub(crate) const ALL: [Self; 3] = [Self::Fixed, Self::Varied, Self::Trusted];
+
+    fn seed(self) -> u8 {
+        match self {
+            Self::Fixed | Self::Trusted => 0,
+            Self::Varied => 1,
+        }
+    }
+
+    /// No two zygotes are the same user.
+    fn user(self, slot: usize) -> usize {
+        slot * Self::ALL.len() + self as usize
+    }
+}
 
 /// A zygote that answers orders.
 #[derive(Debug)]
@@ -25,7 +56,12 @@ pub(crate) struct Zygote {
 impl Zygote {
     /// Starts one for `slot` and waits until its walls stand. Must be called from a thread that
     /// outlives it: the kernel ties its life to that thread's.
-    pub(crate) fn start(python: &PythonInfo, tier: Tier, slot: usize) -> Result<Self, VerifyError> {
+    pub(crate) fn start(
+        python: &PythonInfo,
+        tier: Tier,
+        slot: usize,
+        flavour: Flavour,
+    ) -> Result<Self, VerifyError> {
         let no_sandbox = |reason: String| VerifyError::NoSandbox { reason };
         let filters = match tier {
             Tier::None => Vec::new(),
@@ -43,22 +79,25 @@ impl Zygote {
         let setup = process::Setup {
             control: theirs.as_raw_fd(),
             ruleset: ruleset.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            fixed_addresses: flavour != Flavour::Varied,
         };
+        let seed = flavour.seed().to_string();
         let mut command = python::command(&python.path);
         command
             .args(["-s", "-S", "-B", "-c", SCRIPT])
             .args([setup.control.to_string(), setup.ruleset.to_string()])
             .stdout(Stdio::null())
             .env_clear()
-            .envs([("PYTHONHASHSEED", "0"), ("LC_CTYPE", "C.UTF-8"), ("TZ", "UTC")]);
+            .envs([("PYTHONHASHSEED", seed.as_str()), ("LC_CTYPE", "C.UTF-8"), ("TZ", "UTC")]);
         // SAFETY: `enter` makes system calls only.
         unsafe { command.pre_exec(move || process::enter(setup)) };
         let child = command.spawn().map_err(VerifyError::Start)?;
         // With its only other end in the zygote, the socket tells when that dies.
         drop(theirs);
         let zygote = Self { child, control: ours };
-        let uid = credentials::uid_for(slot).filter(|_| python.is_reachable_by_others());
-        zygote.configure(tier, uid, filters)?;
+        let uid =
+            credentials::uid_for(flavour.user(slot)).filter(|_| python.is_reachable_by_others());
+        zygote.configure(tier, uid, flavour.seed(), filters)?;
         Ok(zygote)
     }
 
@@ -66,6 +105,7 @@ impl Zygote {
         &self,
         tier: Tier,
         uid: Option<u32>,
+        random_seed: u8,
         filters: Vec<Vec<u8>>,
     ) -> Result<(), VerifyError> {
         let text = |s: &str| Value::Str(s.to_string());
@@ -76,6 +116,7 @@ impl Zygote {
             (text("landlock_restrict_self"), number(libc::SYS_landlock_restrict_self)),
             (text("seccomp"), number(libc::SYS_seccomp)),
             (text("filters"), Value::List(filters.into_iter().map(Value::Bytes).collect())),
+            (text("random_seed"), Value::Int(i64::from(random_seed))),
             (text("preload_all"), Value::Bool(tier == Tier::NoFiles)),
         ]);
         let mut bytes = Vec::new();

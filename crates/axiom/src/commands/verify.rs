@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use verify::{Comparator, Judgement, Limits, Submission, TestCase, Value, Verifier};
+use verify::{Judgement, Limits, Submission, TestCase, Value, Verifier};
 
 use super::{lines, put};
 use crate::rig::{self, Machine};
@@ -119,9 +119,8 @@ pub(crate) fn parse(line: &str) -> Result<(Json, Submission)> {
         program: line.program,
         entry_point: line.entry_point,
         tests: Arc::from(tests?),
-        comparator: Comparator::Exact,
         limits,
-        stop_at_first_failure: false,
+        ..Submission::default()
     };
     Ok((line.id, submission))
 }

@@ -125,7 +125,12 @@ impl Metrics {
         let plain = [
             ("scripts_total", "counter", "Programs run through /run_code.", counts.scripts),
             ("unreadable_total", "counter", "Submissions that were malformed.", counts.unreadable),
-            ("refused_total", "counter", "Requests refused because the queue was full.", counts.refused),
+            (
+                "refused_total",
+                "counter",
+                "Requests refused because the queue was full.",
+                counts.refused,
+            ),
             ("zygote_restarts_total", "counter", "Zygotes that were replaced.", gauges.restarts),
             ("in_flight", "gauge", "Submissions that are being run.", counts.in_flight),
             ("queue_length", "gauge", "Submissions that wait for a slot.", gauges.waiting as u64),

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use verify::{Limits, Script, ScriptEnd, ScriptRun};
 
 use super::queue::{Bench, Work};
-use super::{MEMORY_MIB_MAX, Service, WALL_MS_MAX, answer as reply_with, enqueue, text_of};
+use super::{LIMITS_MAX, Service, answer as reply_with, enqueue, text_of};
 
 /// Files that were sent and files that come back, in bytes.
 const OUTPUT_BYTES_MAX: u64 = 16 << 20;
@@ -78,16 +78,16 @@ fn parse(body: &str) -> Result<Script, String> {
         return Err(format!("`language` is `{}`; this service runs only `python`", body.language));
     }
     let wall_ms = body.run_timeout * 1e3;
-    if !(1.0..=WALL_MS_MAX as f64).contains(&wall_ms) {
-        let most = WALL_MS_MAX / 1000;
+    if !(1.0..=LIMITS_MAX.wall_ms as f64).contains(&wall_ms) {
+        let most = LIMITS_MAX.wall_ms / 1000;
         return Err(format!("`run_timeout` must be between 0.001 and {most} seconds"));
     }
     let wall_ms = wall_ms as u64;
     let defaults = Limits::default();
     let memory_mib = match u64::try_from(body.memory_limit_mb) {
         Ok(0) | Err(_) => defaults.memory_mib,
-        Ok(mib) if mib <= MEMORY_MIB_MAX => mib,
-        Ok(_) => return Err(format!("`memory_limit_MB` may be at most {MEMORY_MIB_MAX}")),
+        Ok(mib) if mib <= LIMITS_MAX.memory_mib => mib,
+        Ok(_) => return Err(format!("`memory_limit_MB` may be at most {}", LIMITS_MAX.memory_mib)),
     };
     let file = |(name, text): (String, Option<String>)| {
         let bytes = BASE64.decode(text?).map_err(|e| format!("`files`: {name}: not base64: {e}"));
@@ -100,7 +100,9 @@ fn parse(body: &str) -> Result<Script, String> {
         fetch: body.fetch_files,
         limits: Limits {
             cpu_ms: wall_ms,
+            test_cpu_ms: wall_ms,
             wall_ms,
+            idle_ms: wall_ms,
             memory_mib,
             output_bytes: OUTPUT_BYTES_MAX,
             ..defaults
@@ -171,8 +173,10 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_original() {
-        let script = parse(r#"{"code": "x", "language": "python", "compile_timeout": 3, "args": [],
-            "files": {"a": "aGk=", "b": null}, "stdin": null}"#)
+        let script = parse(
+            r#"{"code": "x", "language": "python", "compile_timeout": 3, "args": [],
+            "files": {"a": "aGk=", "b": null}, "stdin": null}"#,
+        )
         .unwrap();
         assert_eq!((script.limits.wall_ms, script.limits.cpu_ms), (10_000, 10_000));
         assert_eq!(script.files, [("a".to_string(), b"hi".to_vec())]);

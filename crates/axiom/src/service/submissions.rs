@@ -9,7 +9,9 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use ::verify::Limits;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,7 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_stream::Stream;
 
 use super::queue::{Bench, Work};
-use super::{Service, answer as reply_with, enqueue, refuse, text_of};
+use super::{LIMITS_MAX, Service, answer as reply_with, enqueue, refuse, text_of};
 use crate::commands::verify;
 
 const LINES: &str = "application/x-ndjson";
@@ -72,33 +74,30 @@ fn says(headers: &HeaderMap, name: &header::HeaderName) -> bool {
 
 /// Reading, judging and describing a submission is all done in its slot.
 fn work(number: usize, text: String) -> Work {
-    Box::new(move |bench: &Bench<'_>| match verify::parse(&text).and_then(bounded) {
-        Err(e) => {
+    Box::new(move |bench: &Bench<'_>| {
+        judged(bench, &text).unwrap_or_else(|e| {
             bench.metrics.unreadable();
             verify::unreadable(number, &e)
-        }
-        Ok((id, submission)) => {
-            let found = bench.verifier.judge_in(bench.slot, &submission);
-            let wall = std::time::Duration::from_secs_f64(found.wall_ms.max(0.0) / 1e3);
-            bench.metrics.judged(found.verdict, wall);
-            verify::line(&id, &found)
-        }
+        })
     })
 }
 
+fn judged(bench: &Bench<'_>, text: &str) -> anyhow::Result<Json> {
+    let (id, submission) = verify::parse(text)?;
+    refuse_beyond(submission.limits)?;
+    let found = bench.verifier.judge_in(bench.slot, &submission)?;
+    bench.metrics.judged(found.verdict, Duration::from_secs_f64(found.wall_ms.max(0.0) / 1e3));
+    Ok(verify::line(&id, &found))
+}
+
 /// A client that leaves keeps a slot for as long as its program runs, so that has a bound.
-fn bounded(
-    (id, submission): (Json, ::verify::Submission),
-) -> anyhow::Result<(Json, ::verify::Submission)> {
-    let limits = &submission.limits;
-    for (name, value, most) in [
-        ("cpu_ms", limits.cpu_ms, super::CPU_MS_MAX),
-        ("wall_ms", limits.wall_ms, super::WALL_MS_MAX),
-        ("memory_mib", limits.memory_mib, super::MEMORY_MIB_MAX),
-    ] {
-        anyhow::ensure!(value <= most, "`{name}` is {value}; this service allows at most {most}");
+fn refuse_beyond(mut limits: Limits) -> anyhow::Result<()> {
+    let mut most = LIMITS_MAX;
+    for ((name, value), (_, most)) in limits.named().into_iter().zip(most.named()) {
+        let beyond = *value > *most;
+        anyhow::ensure!(!beyond, "`{name}` is {value}; this service allows at most {most}");
     }
-    Ok((id, submission))
+    Ok(())
 }
 
 /// The submissions of a body. What is malformed is one, too: its answer says so.
@@ -180,7 +179,10 @@ mod tests {
 
     fn check(body: &str, are_lines: bool, shape: Shape, texts: &[&str]) {
         let found = split(body, are_lines).unwrap();
-        assert_eq!((found.0, found.1.iter().map(String::as_str).collect::<Vec<_>>()), (shape, texts.to_vec()));
+        assert_eq!(
+            (found.0, found.1.iter().map(String::as_str).collect::<Vec<_>>()),
+            (shape, texts.to_vec())
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
+mod backend;
 mod binary;
 mod cli;
 mod corpus;

@@ -159,7 +159,10 @@ fn an_answer_has_the_shape_of_its_request() {
     assert_eq!((one.status, brief(&one.json())), (200, json!(["a", "accepted", 2])));
     let all = service.post("/verify", &json!([right, wrong, {"id": 1}]).to_string());
     let found: Vec<Value> = all.json().as_array().unwrap().iter().map(brief).collect();
-    assert_eq!((all.status, json!(found)), (200, json!([["a", "accepted", 2], [7, "wrong_answer", 1], 3])));
+    assert_eq!(
+        (all.status, json!(found)),
+        (200, json!([["a", "accepted", 2], [7, "wrong_answer", 1], 3]))
+    );
 
     let body = format!("{right}\n{{\"id\":\n\n{wrong}\n");
     let all = service.post("/verify", &body);
@@ -385,7 +388,11 @@ except OSError:
     let fetch = ["out.txt", "p.bin", "open.txt", "nothing"];
     let body = json!({"code": code, "language": "python", "files": {"./in/a.txt": "w6k="}, "fetch_files": fetch});
     let answer = service.post("/run_code", &body.to_string());
-    ran(&answer, "Success", &json!({"stdout": "FileNotFoundError\nPermissionError\n", "stderr": ""}));
+    ran(
+        &answer,
+        "Success",
+        &json!({"stdout": "FileNotFoundError\nPermissionError\n", "stderr": ""}),
+    );
     let files = json!({"out.txt": "w4kKbW9yZQ==", "p.bin": "/w==", "open.txt": "bm90IGNsb3NlZA=="});
     assert_eq!(answer.json()["files"], files);
     assert!(!std::path::Path::new("/etc/axiom").exists());

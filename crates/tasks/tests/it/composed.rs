@@ -6,7 +6,7 @@ use verify::{Verdict, Verifier, VerifierConfig};
 #[test]
 fn references_are_accepted_and_mutants_rejected() {
     let verifier =
-        Verifier::start(VerifierConfig { slots: 2, python: None, allow_unsafe: false }).unwrap();
+        Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() }).unwrap();
     let (mut names, mut submissions) = (Vec::new(), Vec::new());
     for split in [Split::Pretrain, Split::Train, Split::Validation, Split::Test] {
         for seed in 0..50 {

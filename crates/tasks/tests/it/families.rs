@@ -50,7 +50,7 @@ impl Bench {
     }
 
     fn judge(self) -> Vec<Judged> {
-        let config = VerifierConfig { slots: 2, python: None, allow_unsafe: false };
+        let config = VerifierConfig { slots: 2, ..VerifierConfig::default() };
         let verifier = Verifier::start(config).expect("the sandbox starts");
         let judgements = verifier.judge(&self.submissions).expect("the sandbox works");
         assert_eq!(judgements.len(), self.submissions.len());

@@ -17,6 +17,8 @@ pub(crate) struct Setup {
     pub(crate) control: RawFd,
     /// The Landlock ruleset, likewise; negative when there is none.
     pub(crate) ruleset: RawFd,
+    /// Whether addresses are the same in every process.
+    pub(crate) fixed_addresses: bool,
 }
 
 /// Runs in the new process, just before `exec`.
@@ -27,8 +29,10 @@ pub(crate) fn enter(setup: Setup) -> io::Result<()> {
         check(libc::setsid())?;
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
         raise_stack();
-        // Container profiles may refuse this one; then only the addresses vary.
-        libc::personality(ADDR_NO_RANDOMIZE);
+        if setup.fixed_addresses {
+            // Container profiles may refuse this one; then only the addresses vary.
+            libc::personality(ADDR_NO_RANDOMIZE);
+        }
         check(libc::fcntl(setup.control, libc::F_SETFD, 0))?;
         if setup.ruleset >= 0 {
             check(libc::fcntl(setup.ruleset, libc::F_SETFD, 0))?;

@@ -5,19 +5,20 @@
 
 use crate::{Limits, Value};
 
-const OPEN_FILES_MAX: i64 = 16;
-const FILE_BYTES_MAX: i64 = 1 << 20;
-
 /// `(resource, soft, hard)` for each limit of a candidate, as the zygote wants them.
 pub(crate) fn of(limits: &Limits) -> Value {
-    let memory = i64::try_from(limits.memory_mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX);
+    let bytes = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let memory = bytes(limits.memory_mib.saturating_mul(1 << 20));
+    let stack = bytes(limits.stack_mib.saturating_mul(1 << 20));
+    let (files, file_bytes) = (bytes(limits.open_files), bytes(limits.file_bytes));
     let cpu_s = i64::try_from(limits.cpu_ms.div_ceil(1000)).unwrap_or(i64::MAX - 2);
     let all = [
         (libc::RLIMIT_AS, memory, memory),
         (libc::RLIMIT_CPU, cpu_s + 1, cpu_s + 2),
         (libc::RLIMIT_NPROC, 0, 0),
-        (libc::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX),
-        (libc::RLIMIT_FSIZE, FILE_BYTES_MAX, FILE_BYTES_MAX),
+        (libc::RLIMIT_STACK, stack, stack),
+        (libc::RLIMIT_NOFILE, files, files),
+        (libc::RLIMIT_FSIZE, file_bytes, file_bytes),
         (libc::RLIMIT_CORE, 0, 0),
     ];
     let triple = |(name, soft, hard): &(_, i64, i64)| {

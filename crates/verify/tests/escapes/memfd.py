@@ -1,7 +1,10 @@
 # expect: runtime_error
+# Files in memory are small and few, and count against no other limit.
 import os
 
 def f(n):
-    fd = os.memfd_create('hidden')
-    os.write(fd, b'x' * 4096)
+    for i in range(8):
+        fd = os.memfd_create('hidden')
+        for j in range(100):
+            os.write(fd, b'x' * (1 << 20))
     return n * n

@@ -1,4 +1,4 @@
-//! The five comparators, judged through the sandbox: what a program returns against what a test
+//! The comparators, judged through the sandbox: what a program returns against what a test
 //! expects.
 
 use verify::{Comparator, Submission, Verdict};
@@ -7,8 +7,11 @@ use crate::{judge, submission, verifier};
 
 const NEAR: Comparator = Comparator::Float { abs: 1e-6, rel: 1e-6 };
 
+const WORDS: Comparator = Comparator::Tokens { abs: 0.0, rel: 0.0 };
+const NEAR_WORDS: Comparator = Comparator::Tokens { abs: 1e-6, rel: 1e-6 };
+
 /// `(comparator, expected, returned by Python, whether they count as equal)`.
-const CASES: [(Comparator, &str, &str, bool); 52] = [
+const CASES: [(Comparator, &str, &str, bool); 76] = [
     (Comparator::Exact, "1", "1", true),
     (Comparator::Exact, "1", "1.0", false),
     (Comparator::Exact, "1.0", "1", false),
@@ -59,6 +62,30 @@ const CASES: [(Comparator, &str, &str, bool); 52] = [
     (Comparator::AnyOrder, "[[1, 2], [3]]", "[[3], (1, 2)]", true),
     (Comparator::AnyOrder, "[[1, 2], [3]]", "[[3], [2, 1]]", false),
     (Comparator::AnyOrder, "[1]", "{1}", false),
+    (Comparator::AnyOrderTwice, "[[1, 2], [3]]", "[[3], [2, 1]]", true),
+    (Comparator::AnyOrderTwice, "[[1, 2], [3]]", "[(3,), (2, 1)]", true),
+    (Comparator::AnyOrderTwice, "[[1, 2], [1, 3]]", "[[1, 1], [2, 3]]", false),
+    (Comparator::AnyOrderTwice, "[[1, 1], [2]]", "[[2], [1]]", false),
+    (Comparator::AnyOrderTwice, "[1, [2, 3]]", "[[3, 2], 1]", true),
+    (Comparator::AnyOrderTwice, "[[[1, 2]]]", "[[[2, 1]]]", false),
+    (Comparator::AnyOrderTwice, "[[1, 2]]", "[{1, 2}]", false),
+    (Comparator::Lines, r#""1 2\n3""#, "'1 2  \\n3\\n\\n'", true),
+    (Comparator::Lines, r#""1 2\n3\n""#, "'1 2\\r\\n3'", true),
+    (Comparator::Lines, r#""1 2\n3""#, "'1  2\\n3'", false),
+    (Comparator::Lines, r#""1\n2""#, "'1 2'", false),
+    (Comparator::Lines, r#""1\n2""#, "'1\\n\\n2'", false),
+    (Comparator::Lines, r#""1""#, "' 1'", false),
+    (Comparator::Lines, r#""1""#, "b'1'", false),
+    (WORDS, r#""1 2\n3""#, "'1\\n2   3\\n'", true),
+    (WORDS, r#""1 2 3""#, "'1 2'", false),
+    (WORDS, r#""1 2""#, "'1 2 3'", false),
+    (WORDS, r#""1.0""#, "'1'", false),
+    (WORDS, r#""Yes""#, "'YES'", false),
+    (NEAR_WORDS, r#""x 1.0 2""#, "'x 1.0000001 2.0'", true),
+    (NEAR_WORDS, r#""1.0""#, "'1.1'", false),
+    (NEAR_WORDS, r#""1.0 x""#, "'1.0 y'", false),
+    (NEAR_WORDS, r#""inf""#, "'1e300'", false),
+    (NEAR_WORDS, r#""1.0""#, "'nan'", false),
     (Comparator::AnyOf, "[1, [2, 3]]", "(2, 3)", true),
     (Comparator::AnyOf, "[1, [2, 3]]", "[1, [2, 3]]", false),
 ];

@@ -8,20 +8,29 @@ compile_error!("the sandbox needs Linux");
 mod comparators;
 mod determinism;
 mod escapes;
+mod executions;
 mod faults;
 mod honest;
+mod language;
+mod modes;
 mod ordinary_user;
+mod remote;
 mod verdicts;
 
 use std::process::Command;
 use std::sync::Arc;
 
-use verify::{Comparator, Judgement, Limits, Submission, TestCase, Value, Verdict};
+use verify::{Judgement, Submission, TestCase, Value, Verdict};
 use verify::{Verifier, VerifierConfig};
 
 /// Each test has its own, so that dropping it is tested everywhere.
 fn verifier() -> Verifier {
     Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() }).unwrap()
+}
+
+/// One for each tier that can be had here.
+fn verifiers() -> Vec<Verifier> {
+    vec![verifier()]
 }
 
 /// Tests from JSON, with `$tuple` and its like: `[[arguments, expected], …]`.
@@ -43,9 +52,7 @@ fn submission(program: &str, cases: &str) -> Submission {
         program: program.to_string(),
         entry_point: "f".to_string(),
         tests: tests(cases),
-        comparator: Comparator::Exact,
-        limits: Limits::default(),
-        stop_at_first_failure: false,
+        ..Submission::default()
     }
 }
 

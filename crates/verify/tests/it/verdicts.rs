@@ -4,8 +4,17 @@ use verify::{Judgement, Limits, Submission, Verdict, VerifyError};
 
 use crate::{SQUARES, judge, submission, tests, verifier};
 
-const LIMITS: Limits =
-    Limits { cpu_ms: 200, wall_ms: 4_000, memory_mib: 256, output_bytes: 10_000 };
+const LIMITS: Limits = Limits {
+    cpu_ms: 200,
+    test_cpu_ms: 200,
+    wall_ms: 4_000,
+    idle_ms: 1_000,
+    memory_mib: 256,
+    stack_mib: 256,
+    output_bytes: 10_000,
+    file_bytes: 1 << 20,
+    open_files: 16,
+};
 
 /// `(program, verdict, passed, detail)`, with tests that square 3 and 4.
 const CASES: [(&str, Verdict, usize, &str); 27] = [
@@ -157,12 +166,8 @@ fn the_wall_limit_is_kept() {
 #[test]
 fn extreme_limits_are_no_fault_of_the_program() {
     let verifier = verifier();
-    let endless = Limits {
-        cpu_ms: u64::MAX,
-        wall_ms: u64::MAX,
-        memory_mib: u64::MAX,
-        output_bytes: u64::MAX,
-    };
+    let mut endless = Limits::default();
+    endless.named().into_iter().for_each(|(_, limit)| *limit = u64::MAX);
     let honest = submission("def f(n):\n    return n * n\n", SQUARES);
     let found = judge(&verifier, &Submission { limits: endless, ..honest.clone() });
     assert_eq!(found.verdict, Verdict::Accepted, "{found:?}");
@@ -220,6 +225,7 @@ fn a_missing_interpreter_is_an_error() {
         slots: 1,
         python: Some("/nothing/like/python3".into()),
         allow_unsafe: true,
+        ..verify::VerifierConfig::default()
     };
     match verify::Verifier::start(config) {
         Err(VerifyError::Python { reason }) => assert!(reason.contains("/nothing/like/python3")),

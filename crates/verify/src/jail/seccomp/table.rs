@@ -65,6 +65,7 @@ const CALLS: &[(&str, i64)] = &[
     ("mremap", libc::SYS_mremap),
     ("mprotect", libc::SYS_mprotect),
     ("madvise", libc::SYS_madvise),
+    ("memfd_create", libc::SYS_memfd_create),
     ("membarrier", libc::SYS_membarrier),
     ("futex", libc::SYS_futex),
     ("futex_waitv", libc::SYS_futex_waitv),

@@ -65,24 +65,21 @@ def disarm():
             setattr(module, name, None)
 
 
-def human_eval_child(program, tests, results):
-    with tempfile.TemporaryDirectory() as folder:
-        saved = os.unlink, os.rmdir, os.chmod
-        os.chdir(folder)
-        disarm()
-        try:
-            results.append(check(program, tests))
-        except BaseException:
-            results.append(False)
-        os.unlink, os.rmdir, os.chmod = saved
-        os.chdir("/")
+def human_eval_child(program, tests, folder, results):
+    os.chdir(folder)
+    disarm()
+    try:
+        results.append(check(program, tests))
+    except BaseException:
+        results.append(False)
 
 
 def human_eval(program, tests, seconds):
     """A manager process and a child for each run; the result goes through the manager."""
-    with multiprocessing.Manager() as manager:
+    with multiprocessing.Manager() as manager, tempfile.TemporaryDirectory() as folder:
         results = manager.list()
-        child = multiprocessing.Process(target=human_eval_child, args=(program, tests, results))
+        arguments = program, tests, folder, results
+        child = multiprocessing.Process(target=human_eval_child, args=arguments)
         child.start()
         child.join(timeout=seconds + 1)
         if child.is_alive():

@@ -1,0 +1,142 @@
+//! The clocks of a candidate, read from outside.
+//!
+//! Reading the CPU clock of another process costs tens of microseconds, so it is read only when
+//! a limit could have been reached: a process of one thread cannot use more CPU than the wall
+//! has time.
+
+use std::time::{Duration, Instant};
+
+use crate::Limits;
+
+/// Less than this in a reading may be the reading itself, not progress.
+const PROGRESS_MIN: Duration = Duration::from_micros(100);
+/// A test that begins longer than this after the last reading begins with one, so that no
+/// more than this of its neighbour's time can be taken for its own.
+const READING_AGE_MAX: Duration = Duration::from_millis(5);
+
+/// The limit of time that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// The CPU time of one test.
+    TestCpu,
+    /// The CPU time of the run.
+    Cpu,
+    Wall,
+    Idle,
+}
+
+impl Late {
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::TestCpu | Self::Cpu => "CPU time limit",
+            Self::Wall => "wall time limit",
+            Self::Idle => "idle time limit",
+        }
+    }
+
+    /// Whether the program could as well have been in time: it depends on its neighbours.
+    pub(crate) fn by_wall_clock(self) -> bool {
+        matches!(self, Self::Wall | Self::Idle)
+    }
+}
+
+/// What is known of the time that one process of a run has taken.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pid: libc::pid_t,
+    limits: Limits,
+    /// When the run began, and the CPU time that its earlier processes took.
+    run: (Instant, Duration),
+    /// The last reading.
+    read: (Instant, Duration),
+    /// An upper bound of what the clock showed when the current test began.
+    test: Duration,
+    /// When the clock was last seen to move, and where it stood.
+    progress: (Instant, Duration),
+}
+
+impl Meter {
+    /// The meter of a process that is forked now, in a run that began at `run.0`.
+    pub(crate) fn new(pid: libc::pid_t, limits: Limits, run: (Instant, Duration)) -> Self {
+        let start = (Instant::now(), Duration::ZERO);
+        Self { pid, limits, run, read: start, test: Duration::ZERO, progress: start }
+    }
+
+    /// The earliest time at which a limit can be reached.
+    pub(crate) fn deadline(&self) -> Instant {
+        let (at, cpu) = self.read;
+        let run = at + ms(self.limits.cpu_ms).saturating_sub(self.run.1 + cpu);
+        let test = at + (self.test + ms(self.limits.test_cpu_ms)).saturating_sub(cpu);
+        let wall = self.run.0 + ms(self.limits.wall_ms);
+        let idle = self.progress.0 + ms(self.limits.idle_ms);
+        run.min(test).min(wall).min(idle)
+    }
+
+    /// Reads the clock: which limit has been reached, if any.
+    pub(crate) fn look(&mut self) -> Option<Late> {
+        let now = self.read_clock();
+        let cpu = self.read.1;
+        if self.run.1 + cpu >= ms(self.limits.cpu_ms) {
+            return Some(Late::Cpu);
+        }
+        if cpu >= self.test + ms(self.limits.test_cpu_ms) {
+            return Some(Late::TestCpu);
+        }
+        if now.duration_since(self.run.0) >= ms(self.limits.wall_ms) {
+            return Some(Late::Wall);
+        }
+        if now.duration_since(self.progress.0) >= ms(self.limits.idle_ms) {
+            if is_waiting(self.pid) {
+                return Some(Late::Idle);
+            }
+            // It wants a processor and gets none, which the wall limit bounds.
+            self.progress.0 = now;
+        }
+        None
+    }
+
+    /// A result came in, and the next test begins.
+    pub(crate) fn next_test(&mut self) {
+        let mut now = Instant::now();
+        if now.duration_since(self.read.0) > READING_AGE_MAX {
+            now = self.read_clock();
+        }
+        self.test = self.read.1 + now.duration_since(self.read.0);
+        self.progress.0 = now;
+    }
+
+    fn read_clock(&mut self) -> Instant {
+        let now = Instant::now();
+        let cpu = cpu_time(self.pid).unwrap_or(self.read.1);
+        self.read = (now, cpu);
+        if cpu > self.progress.1 + PROGRESS_MIN {
+            self.progress = self.read;
+        }
+        now
+    }
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The CPU time of another process. An ended one keeps its clock until it is reaped.
+fn cpu_time(pid: libc::pid_t) -> Option<Duration> {
+    const PROCESS_CLOCK: libc::clockid_t = 2;
+    let clock = (!pid << 3) | PROCESS_CLOCK;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one timespec.
+    let found = unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    let nanos = u32::try_from(time.tv_nsec).ok()?;
+    found.then(|| Duration::new(seconds, nanos))
+}
+
+/// Whether a process waits for something other than a processor. So it does where the system
+/// does not tell.
+fn is_waiting(pid: libc::pid_t) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may hold any character.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    !matches!(state, Some('R' | 'D'))
+}
