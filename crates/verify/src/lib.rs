@@ -36,5 +36,5 @@ pub use limits::Limits;
 pub use pool::{Probe, SandboxFacts, Stats, Verifier, VerifierConfig, Wall, probe};
 pub use python::{PythonInfo, find_python};
 pub use submission::{Answer, Call, Comparator, Containers, Job, Mode, Submission, TestCase};
-pub use value::{JsonError, Value};
+pub use value::{JsonError, LiteralError, Value};
 pub use verdict::{Execution, Failure, Judgement, Verdict};
