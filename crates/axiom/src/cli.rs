@@ -118,12 +118,23 @@ Examples:
     },
     /// Judge programs: JSON lines in, JSON lines out.
     #[command(after_help = "\
-In:  {\"id\":\"1\",\"program\":\"def f(x): return x+1\",\"entry_point\":\"f\",
-      \"tests\":[{\"args\":[1],\"expected\":2}],
-      \"limits\":{\"cpu_ms\":1000,\"wall_ms\":4000,\"memory_mib\":512}}      (limits optional)
-Out: {\"id\":\"1\",\"verdict\":\"accepted\",\"passed\":1,\"total\":1,...}   in the order of the input
+In, one submission a line:
+  {\"id\":1,\"program\":\"def f(x): return x+1\",\"entry_point\":\"f\",
+   \"tests\":[{\"args\":[1],\"expected\":2}],
+   \"limits\":{\"cpu_ms\":1000,\"wall_ms\":4000,\"memory_mib\":512}}      (limits optional)
+A method, `Solution.f` where only `f` is named:
+  {...,\"entry_point\":\"Solution.f\",\"tests\":[{\"args\":[1],\"expected\":2}]}
+A program that reads and prints:
+  {\"id\":2,\"program\":\"print(int(input())+1)\",\"tests\":[{\"stdin\":\"1\",\"stdout\":\"2\"}]}
+Assertions between literals:
+  {\"id\":3,\"program\":\"def f(x): return x+1\",\"tests\":[\"assert f(1) == 2\"]}
+A call that changes its argument; an answer in any order; an answer that a program checks:
+  {...,\"answer\":{\"argument\":0}}   {...,\"comparator\":\"any_order\"}
+  {...,\"comparator\":{\"checker\":\"def check(input, expected, output): return output > 0\"}}
+Out: {\"id\":1,\"verdict\":\"accepted\",\"passed\":1,\"total\":1,...}   in the order of the input
 
 A line that cannot be read gives {\"error\":...} in its place, and exit code 2 at the end.
+docs/verify.md has every key.
 
 With --listen the same is answered over HTTP: POST /verify, POST /run_code, GET /health,
 GET /metrics; docs/service.md has examples.")]

@@ -30,6 +30,7 @@ use programs::{ENDLESS, PROGRAMS, Program};
 
 const N_TESTS: [usize; 3] = [1, 10, 100];
 const LOOP_PERCENTS: [usize; 3] = [0, 5, 20];
+const COLD_STARTS: usize = 5;
 /// Enough for shares of 5 and 20 in a hundred.
 const BATCH: usize = 100;
 
@@ -102,15 +103,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     // While this process is small and has one thread.
     let fork_us = peers::bare_fork_us(2_000)?;
     let slots = std::thread::available_parallelism().map_or(2, usize::from);
-    let start = Instant::now();
+    let cold_ms = (0..COLD_STARTS).map(|_| cold_ms(slots)).collect::<Result<Vec<_>, _>>()?;
     let verifier = Verifier::start(VerifierConfig { slots, ..VerifierConfig::default() })?;
     let facts = verifier.facts();
-    println!(
-        "Python {}, tier {}, {slots} slots, started in {:.0?}",
-        facts.python.version,
-        facts.tier,
-        start.elapsed()
-    );
+    println!("Python {}, tier {}, {slots} slots", facts.python.version, facts.tier);
+    println!("from nothing to the first verdict: {} ms", listed(&cold_ms));
     println!("fork, exit and wait of a small process: {fork_us:.0} us");
     let mut warm = Peer::start(&facts.python.path, peers::WARM_FORK)?;
     let warm_ms = warm.median(&programs::order(PROGRAMS[0], 1, 1.0), 500)?;
@@ -134,6 +131,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// Starts a verifier, and judges a first program.
+fn cold_ms(slots: usize) -> Result<f64, Box<dyn Error>> {
+    let submission = programs::submission(PROGRAMS[0], 1, Limits::default());
+    let start = Instant::now();
+    let verifier = Verifier::start(VerifierConfig { slots, ..VerifierConfig::default() })?;
+    verifier.judge(&[submission])?;
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}
+
+fn listed(all: &[f64]) -> String {
+    all.iter().map(|ms| format!("{ms:.0}")).collect::<Vec<_>>().join(", ")
 }
 
 /// All programs and numbers of tests without loops; loops with ten tests.

@@ -44,5 +44,5 @@ pub use python::{PythonInfo, find_python};
 pub use remote::{PostError, Remote};
 pub use script::{Script, ScriptEnd, ScriptRun};
 pub use submission::{Answer, Call, Comparator, Containers, Job, Mode, Submission, TestCase};
-pub use value::{JsonError, Value};
+pub use value::{JsonError, LiteralError, Value};
 pub use verdict::{Execution, Failure, Judgement, Verdict};

@@ -40,50 +40,74 @@ impl Late {
     }
 }
 
+/// When a run began, and what its earlier processes took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    pub(crate) start: Instant,
+    pub(crate) cpu: Duration,
+    /// The time they wanted a processor and got none: no program can help that.
+    pub(crate) queued: Duration,
+}
+
 /// What is known of the time that one process of a run has taken.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pid: libc::pid_t,
     limits: Limits,
-    /// When the run began, and the CPU time that its earlier processes took.
-    run: (Instant, Duration),
+    /// The processes of the run before this one.
+    run: Before,
     /// The last reading.
     read: (Instant, Duration),
     /// An upper bound of what the clock showed when the current test began.
     test: Duration,
     /// When the clock was last seen to move, and where it stood.
     progress: (Instant, Duration),
+    /// What is known of the time it wanted a processor and got none.
+    queued: Duration,
 }
 
 impl Meter {
-    /// The meter of a process that is forked now, in a run that began at `run.0`.
-    pub(crate) fn new(pid: libc::pid_t, limits: Limits, run: (Instant, Duration)) -> Self {
+    /// The meter of a process that is forked now.
+    pub(crate) fn new(pid: libc::pid_t, limits: Limits, run: Before) -> Self {
         let start = (Instant::now(), Duration::ZERO);
-        Self { pid, limits, run, read: start, test: Duration::ZERO, progress: start }
+        let (test, queued) = (Duration::ZERO, Duration::ZERO);
+        Self { pid, limits, run, read: start, test, progress: start, queued }
     }
 
     /// The earliest time at which a limit can be reached.
     pub(crate) fn deadline(&self) -> Instant {
         let (at, cpu) = self.read;
-        let run = at + ms(self.limits.cpu_ms).saturating_sub(self.run.1 + cpu);
+        let run = at + ms(self.limits.cpu_ms).saturating_sub(self.run.cpu + cpu);
         let test = at + (self.test + ms(self.limits.test_cpu_ms)).saturating_sub(cpu);
-        let wall = self.run.0 + ms(self.limits.wall_ms);
         let idle = self.progress.0 + ms(self.limits.idle_ms);
-        run.min(test).min(wall).min(idle)
+        run.min(test).min(idle).min(self.wall_end())
+    }
+
+    /// When the wall limit is reached, unless the process has been queued for longer than known.
+    fn wall_end(&self) -> Instant {
+        self.run.start + self.run.queued + self.queued + ms(self.limits.wall_ms)
+    }
+
+    /// The time that the run was queued, this process included, which must not be reaped yet.
+    pub(crate) fn queued_so_far(&self) -> Duration {
+        self.run.queued + queued(self.pid)
     }
 
     /// Reads the clock: which limit has been reached, if any.
     pub(crate) fn look(&mut self) -> Option<Late> {
         let now = self.read_clock();
         let cpu = self.read.1;
-        if self.run.1 + cpu >= ms(self.limits.cpu_ms) {
+        if self.run.cpu + cpu >= ms(self.limits.cpu_ms) {
             return Some(Late::Cpu);
         }
         if cpu >= self.test + ms(self.limits.test_cpu_ms) {
             return Some(Late::TestCpu);
         }
-        if now.duration_since(self.run.0) >= ms(self.limits.wall_ms) {
-            return Some(Late::Wall);
+        if now >= self.wall_end() {
+            self.queued = queued(self.pid);
+            if now >= self.wall_end() {
+                return Some(Late::Wall);
+            }
         }
         if now.duration_since(self.progress.0) >= ms(self.limits.idle_ms) {
             if is_waiting(self.pid) {
@@ -130,6 +154,13 @@ fn cpu_time(pid: libc::pid_t) -> Option<Duration> {
     let seconds = u64::try_from(time.tv_sec).ok()?;
     let nanos = u32::try_from(time.tv_nsec).ok()?;
     found.then(|| Duration::new(seconds, nanos))
+}
+
+/// The time that a process wanted a processor and got none; zero where the system does not tell.
+fn queued(pid: libc::pid_t) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let nanos = text.split_whitespace().nth(1).and_then(|field| field.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 /// Whether a process waits for something other than a processor. So it does where the system

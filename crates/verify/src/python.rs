@@ -51,8 +51,8 @@ pub struct PythonInfo {
 
 impl PythonInfo {
     /// The interpreter of a remote service, of which nothing else is known.
-    pub(crate) fn elsewhere(path: PathBuf, version: String) -> Self {
-        Self { path, version, folders: Vec::new() }
+    pub(crate) fn elsewhere(path: &str, version: &str) -> Self {
+        Self { path: path.into(), version: version.to_owned(), folders: Vec::new() }
     }
 
     /// Whether a user that owns nothing could still import modules. Root's own pyenv fails

@@ -11,9 +11,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -96,7 +95,7 @@ impl Remote {
         });
         let reason = match (outcome, version) {
             (Ok(_), Some(Ok(Value::Str(version)))) => {
-                return Ok(PythonInfo::elsewhere(PathBuf::from(&self.name), version));
+                return Ok(PythonInfo::elsewhere(&self.name, &version));
             }
             (Err(e), _) => e.to_string(),
             (_, Some(Err(failure))) | (Ok(Outcome { failure: Some(failure), .. }), _) => {
@@ -115,7 +114,7 @@ impl Remote {
         take: &mut dyn FnMut(Answered) -> Next,
     ) -> io::Result<Outcome> {
         let mut run = Run::new(order, take);
-        run.start = Some(Instant::now());
+        run.begin();
         loop {
             let answer = self.ask(&request(&run)?, order.limits)?;
             if let Some(end) = hear(&mut run, answer) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::detail::clean;
 use crate::frames::{self, TooLarge};
 use crate::jail::rlimits;
-use crate::meter::{Late, Meter};
+use crate::meter::{Before, Late, Meter};
 use crate::submission::{Answer, Containers, Mode, Order};
 use crate::zygote::{Zygote, socket_pair, wait_readable};
 use crate::{Failure, Value, Verdict, marshal};
@@ -97,11 +97,9 @@ impl From<io::Error> for Stop {
 pub(crate) struct Run<'a> {
     pub(crate) order: &'a Order<'a>,
     take: &'a mut dyn FnMut(Answered) -> Next,
-    /// When the first process was there, moved by the time that later forks took: a zygote
-    /// that is slow to fork is no fault of the program.
-    pub(crate) start: Option<Instant>,
-    /// CPU time of the processes that have ended.
-    cpu: Duration,
+    /// What the processes that have ended took. Its start is when the first was there, moved by
+    /// the time that later forks took: a zygote that is slow to fork is no fault of the program.
+    before: Option<Before>,
     received: u64,
     /// The next input to be answered.
     pub(crate) next: usize,
@@ -109,18 +107,25 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(order: &'a Order<'a>, take: &'a mut dyn FnMut(Answered) -> Next) -> Self {
-        Self { order, take, start: None, cpu: Duration::ZERO, received: 0, next: 0 }
+        Self { order, take, before: None, received: 0, next: 0 }
+    }
+
+    /// Starts the clock, where no process of this machine does.
+    pub(crate) fn begin(&mut self) {
+        let (cpu, queued) = (Duration::ZERO, Duration::ZERO);
+        self.before = Some(Before { start: Instant::now(), cpu, queued });
     }
 
     pub(crate) fn outcome(&self, end: End) -> Outcome {
-        let wall = self.start.map(|start| start.elapsed()).unwrap_or_default();
+        let wall = self.before.map(|before| before.start.elapsed()).unwrap_or_default();
+        let cpu = self.before.map(|before| before.cpu).unwrap_or_default();
         let (failure, late) = match end {
             End::Complete => (None, None),
             End::Late(late) => (Some(Failure::new(Verdict::TimeLimit, late.detail())), Some(late)),
             End::Failed(failure) => (Some(failure), None),
         };
         let by_wall_clock = late.is_some_and(Late::by_wall_clock);
-        Outcome { failure, by_wall_clock, cpu: self.cpu, wall }
+        Outcome { failure, by_wall_clock, cpu, wall }
     }
 
     /// Runs one process; says how the run ended unless another process is needed.
@@ -128,9 +133,10 @@ impl<'a> Run<'a> {
         let asked = Instant::now();
         let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
         let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
-        let start = self.start.map_or_else(Instant::now, |start| start + asked.elapsed());
-        self.start = Some(start);
-        let meter = Meter::new(pid, self.order.limits, (start, self.cpu));
+        let first = || Before { start: asked, cpu: Duration::ZERO, queued: Duration::ZERO };
+        let mut before = self.before.unwrap_or_else(first);
+        before.start += asked.elapsed();
+        let meter = Meter::new(pid, self.order.limits, before);
         self.send(ours.try_clone()?)?;
         let mut channel = Channel::new(ours, meter)?;
         let from = self.next;
@@ -139,6 +145,9 @@ impl<'a> Run<'a> {
             Mode::Stdio => self.text(&mut channel),
             Mode::Function | Mode::Method => self.frames(&mut channel, &mut loaded),
         };
+        if !matches!(stop, Stop::End(End::Complete)) {
+            before.queued = channel.meter.queued_so_far();
+        }
         // Once the zygote is gone the number may be another process's.
         if !zygote.is_alive()? {
             return Err(io::Error::other("the zygote died"));
@@ -146,7 +155,8 @@ impl<'a> Run<'a> {
         // SAFETY: the process is not reaped yet, so the number is still its own.
         unsafe { libc::kill(pid, libc::SIGKILL) };
         let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
-        self.cpu += cpu;
+        before.cpu += cpu;
+        self.before = Some(before);
         let in_test = loaded || self.next > from || self.order.call.mode == Mode::Stdio;
         match stop {
             Stop::Broken(error) => Err(error),

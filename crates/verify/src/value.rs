@@ -6,8 +6,10 @@
 
 mod json;
 mod literal;
+mod parse;
 
 pub use json::JsonError;
+pub use parse::LiteralError;
 
 use num_bigint::BigInt;
 

@@ -1,43 +1,18 @@
 //! `axiom verify`: JSON lines in, JSON lines out, in the order of the input.
 
-use std::sync::Arc;
+mod line;
 
-use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use anyhow::{Context as _, Result};
 use serde_json::{Value as Json, json};
-use verify::{Judgement, Limits, Submission, TestCase, Value, Verifier};
+use verify::{Judgement, Submission, Verifier};
+
+pub(crate) use line::parse;
 
 use super::{lines, put};
 use crate::rig::{self, Machine};
 
 /// Lines that are judged together: enough to keep every slot busy.
 const BATCH: usize = 256;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    id: Json,
-    program: String,
-    entry_point: String,
-    tests: Vec<TestLine>,
-    #[serde(default)]
-    limits: LimitsLine,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TestLine {
-    args: Vec<Json>,
-    expected: Json,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitsLine {
-    cpu_ms: Option<u64>,
-    wall_ms: Option<u64>,
-    memory_mib: Option<u64>,
-}
 
 /// Judges every line of standard input. Returns how many could not be read.
 pub(crate) fn run(machine: &Machine) -> Result<usize> {
@@ -68,7 +43,7 @@ fn judge(verifier: &Verifier, batch: Vec<(usize, Result<(Json, Submission)>)>) -
             }
             Ok((id, _)) => {
                 let j = judgements.next().context("a judgement for each submission")?;
-                put(&line(&id, &j))?;
+                put(&answer(&id, &j))?;
             }
         }
     }
@@ -76,7 +51,7 @@ fn judge(verifier: &Verifier, batch: Vec<(usize, Result<(Json, Submission)>)>) -
 }
 
 /// The answer to a submission.
-pub(crate) fn line(id: &Json, j: &Judgement) -> Json {
+pub(crate) fn answer(id: &Json, j: &Judgement) -> Json {
     json!({
         "id": id,
         "verdict": j.verdict.name(),
@@ -91,36 +66,4 @@ pub(crate) fn line(id: &Json, j: &Judgement) -> Json {
 /// The answer to the line of that number, which is no submission.
 pub(crate) fn unreadable(number: usize, why: &anyhow::Error) -> Json {
     json!({ "line": number, "error": format!("{why:#}") })
-}
-
-/// Reads a submission and its id.
-pub(crate) fn parse(line: &str) -> Result<(Json, Submission)> {
-    let line: Line = serde_json::from_str(line)?;
-    if line.tests.is_empty() {
-        bail!("`tests` is empty: a program without tests cannot be judged");
-    }
-    let value = |json: &Json| Value::from_json(json).map_err(|e| anyhow::anyhow!("{e}"));
-    let tests: Result<Vec<TestCase>> = line
-        .tests
-        .iter()
-        .map(|t| {
-            let args: Result<Vec<Value>> = t.args.iter().map(value).collect();
-            Ok(TestCase { args: args?, expected: value(&t.expected)? })
-        })
-        .collect();
-    let defaults = Limits::default();
-    let limits = Limits {
-        cpu_ms: line.limits.cpu_ms.unwrap_or(defaults.cpu_ms),
-        wall_ms: line.limits.wall_ms.unwrap_or(defaults.wall_ms),
-        memory_mib: line.limits.memory_mib.unwrap_or(defaults.memory_mib),
-        ..defaults
-    };
-    let submission = Submission {
-        program: line.program,
-        entry_point: line.entry_point,
-        tests: Arc::from(tests?),
-        limits,
-        ..Submission::default()
-    };
-    Ok((line.id, submission))
 }

@@ -5,6 +5,7 @@
 //! that its answers have nowhere to go is the only sign of it, and the only one needed.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -156,10 +157,13 @@ impl Workers {
 
 fn perform(job: Job, bench: &Bench<'_>) {
     bench.metrics.started(job.since.elapsed());
-    let answer = (job.work)(bench);
+    // A fault of ours costs one submission its answer, not the service a slot.
+    let answer = catch_unwind(AssertUnwindSafe(|| (job.work)(bench)));
     bench.metrics.ended();
-    // Fails if the client has gone meanwhile.
-    let _ = job.reply.send((job.index, answer));
+    if let Ok(answer) = answer {
+        // Fails if the client has gone meanwhile.
+        let _ = job.reply.send((job.index, answer));
+    }
 }
 
 /// When to try again: when what waits now will have been done, by the mean time of a run.

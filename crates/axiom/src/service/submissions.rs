@@ -87,7 +87,7 @@ fn judged(bench: &Bench<'_>, text: &str) -> anyhow::Result<Json> {
     refuse_beyond(submission.limits)?;
     let found = bench.verifier.judge_in(bench.slot, &submission)?;
     bench.metrics.judged(found.verdict, Duration::from_secs_f64(found.wall_ms.max(0.0) / 1e3));
-    Ok(verify::line(&id, &found))
+    Ok(verify::answer(&id, &found))
 }
 
 /// A client that leaves keeps a slot for as long as its program runs, so that has a bound.
@@ -161,7 +161,7 @@ impl Found {
 }
 
 fn unanswered() -> Json {
-    json!({ "error": "the service ended before this one was judged" })
+    json!({ "error": "the service ended before this one was judged, or failed at it" })
 }
 
 impl Stream for Found {
@@ -196,6 +196,24 @@ mod tests {
         check("{\"a\":\n{}\n", false, Shape::Lines, &["{\"a\":", "{}"]);
         for body in ["", " \n", "[]", "[1", "[1] 2"] {
             assert!(split(body, false).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_body_makes_the_reader_panic() {
+        let mut random = ::verify::fuzz::Random(3);
+        let one = r#"{"id":1,"program":"f=1","entry_point":"f","limits":{"cpu_ms":9},"tests":[
+            {"args":[1,{"$set":[2]}],"expected":{"$int":"7"}},"assert f(1) == {'a': -1}"]}"#;
+        let seeds = [one.replace('\n', ""), format!("[{one},{one}]"), format!("{one}\n{one}")];
+        for i in 0..20_000 {
+            let mut bytes = seeds[i % 3].clone().into_bytes();
+            ::verify::fuzz::mutate(&mut bytes, seeds[(i + 1) % 3].as_bytes(), &mut random);
+            let body = String::from_utf8_lossy(&bytes);
+            let texts = split(&body, i % 2 == 0).map(|(_, texts)| texts).unwrap_or_default();
+            for text in texts {
+                // Either reading will do.
+                let _ = verify::parse(&text);
+            }
         }
     }
 }

@@ -95,6 +95,65 @@ fn limits_are_those_of_the_line() {
     assert!(start.elapsed().as_secs() < 15, "the wall limit ends a program that sleeps");
 }
 
+/// A line of each shape in the documentation, with the verdict it gets.
+#[test]
+fn every_example_of_the_documentation_is_judged_as_it_says() {
+    let document = include_str!("../../../../docs/verify.md");
+    let blocks = document.split("```json\n").skip(1).map(|block| block.split("\n```").next());
+    let lines: Vec<String> = blocks.map(|block| block.unwrap().replace('\n', " ")).collect();
+    assert!(lines.len() >= 8, "{}", lines.len());
+    let (found, code) = answers(&["verify"], &lines);
+    assert_eq!((code, found.len()), (0, lines.len()), "{found:#?}");
+    for (line, found) in lines.iter().zip(&found) {
+        let id = serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+        let verdict =
+            if id.as_str().unwrap().starts_with("wrong") { "wrong_answer" } else { "accepted" };
+        assert_eq!((&found["id"], &found["verdict"]), (&id, &json!(verdict)), "{line}\n{found}");
+    }
+}
+
+#[test]
+fn a_line_that_asks_for_what_cannot_be_is_an_error_that_says_why() {
+    let call = json!([{"args": [1], "expected": 2}]);
+    let print = json!([{"stdin": "1", "stdout": "2"}]);
+    let line = |tests: &Value, more: &Value| {
+        let mut line = json!({"id": 1, "program": "def f(x): return x", "tests": tests});
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line.to_string()
+    };
+    let f = json!({"entry_point": "f"});
+    let with = |key: &str, value: Value| json!({"entry_point": "f", key: value});
+    let cases = [
+        (line(&call, &json!({})), "`entry_point` is missing"),
+        (line(&call, &with("mode", json!("stdio"))), "`mode` does not fit"),
+        (line(&print, &with("mode", json!("method"))), "`mode` does not fit"),
+        (line(&call, &with("mode", json!("main"))), "unknown variant `main`"),
+        (line(&json!([call[0], print[0]]), &f), "some tests have `stdin`"),
+        (
+            line(&call, &with("limits", json!({"cpu_mss": 1}))),
+            "no limit `cpu_mss`; there are cpu_ms",
+        ),
+        (line(&call, &with("limits", json!({"stack_mib": 1000}))), "256 is the most"),
+        (line(&call, &with("answer", json!({"argument": 1}))), "lacks the argument"),
+        (line(&call, &with("comparator", json!("lines"))), "is for texts"),
+        (line(&call, &with("comparator", json!({"float": {"abs": -1}}))), "tolerance"),
+        (line(&call, &with("comparator", json!({"float": {"abss": 1}}))), "unknown field `abss`"),
+        (line(&json!([{"args": [1]}]), &f), "test 1: missing field `expected`"),
+        (line(&json!(["assert f(x) == 1"]), &f), "test 1: an assertion must compare"),
+        (line(&json!(["assert g(1) == 1"]), &f), "the tests call `g`"),
+        (line(&json!(["assert g(1) == 1", "assert f(1) == 1"]), &json!({})), "an earlier test `g`"),
+        (line(&json!({"inputs": ["1"], "outputs": []}), &json!({})), "1 `inputs` and 0 `outputs`"),
+        (line(&json!("assert"), &f), "neither a list"),
+    ];
+    let lines: Vec<String> = cases.iter().map(|(line, _)| line.clone()).collect();
+    let (found, code) = answers(&["verify"], &lines);
+    assert_eq!((code, found.len()), (2, cases.len()));
+    for ((line, why), found) in cases.iter().zip(&found) {
+        let error = found["error"].as_str().unwrap_or_default();
+        assert!(error.contains(why), "{line}\n{found}");
+    }
+}
+
 #[test]
 fn texts_and_their_tokens_have_the_same_scores() {
     let text = "def f(a):\n    return sorted(a)\n";

@@ -24,7 +24,7 @@ fn a_program_can_be_run_without_expected_values() {
     let program =
         "def f(n):\n    if n == 2:\n        raise ValueError('two')\n    return (n, {n})\n";
     let looped = "def f(n):\n    while n == 1: pass\n    return n\n";
-    let limits = Limits { test_cpu_ms: 100, ..Limits::default() };
+    let limits = Limits { test_cpu_ms: 100, wall_ms: 30_000, ..Limits::default() };
     let jobs = [
         job(program, &[1, 2, 3]),
         job("def f(:\n", &[1]),
@@ -101,7 +101,7 @@ fn a_remembered_judgement_is_the_judgement() {
         "import time\ndef f(n):\n    time.sleep(9)\n",
         "",
     ];
-    let limits = Limits { cpu_ms: 100, idle_ms: 100, ..Limits::default() };
+    let limits = Limits { cpu_ms: 100, wall_ms: 30_000, idle_ms: 100, ..Limits::default() };
     let each = programs.map(|program| Submission { limits, ..submission(program, SQUARES) });
     let batch: Vec<Submission> = each.iter().chain(&each).cloned().collect();
     let plain = with(VerifierConfig::default());

@@ -102,7 +102,7 @@ fn what_is_printed_is_judged_and_how_the_program_ends() {
         ),
         ("print('\\ud800')\n", Verdict::RuntimeError, ""),
     ];
-    let limits = Limits { cpu_ms: 200, ..Limits::default() };
+    let limits = Limits { cpu_ms: 200, wall_ms: 30_000, ..Limits::default() };
     for (program, verdict, detail) in programs {
         let found = judge(&verifier, &Submission { limits, ..printing(program, &cases) });
         assert_eq!(found.verdict, verdict, "{found:?} for\n{program}");
@@ -116,7 +116,7 @@ fn each_test_of_a_printing_program_is_alone() {
     let verifier = verifier();
     let program = "import sys, builtins, os\nn = int(input())\nassert not hasattr(builtins, 'mark')\nbuiltins.mark = 1\nif n == 1:\n    os._exit(1)\nif n == 2:\n    while True: pass\nsys.stdout.write(str(n))\n";
     let cases = [("0", "0"), ("1", "1"), ("2", "2"), ("3", "3"), ("4", "4")];
-    let limits = Limits { test_cpu_ms: 100, ..Limits::default() };
+    let limits = Limits { test_cpu_ms: 100, wall_ms: 30_000, ..Limits::default() };
     let found = judge(&verifier, &Submission { limits, ..printing(program, &cases) });
     assert_eq!((found.verdict, found.passed), (Verdict::TimeLimit, 3), "{found:?}");
     assert_eq!(found.detail, "test 3: CPU time limit");
@@ -210,7 +210,7 @@ fn one_bad_test_leaves_the_verdicts_of_the_others() {
         ("return bytearray(1 << 40)", Verdict::MemoryLimit, "out of memory"),
         ("[0 for i in iter(int, 1)]", Verdict::TimeLimit, "CPU time limit"),
     ];
-    let limits = Limits { test_cpu_ms: 100, memory_mib: 256, ..Limits::default() };
+    let limits = Limits { test_cpu_ms: 100, wall_ms: 30_000, memory_mib: 256, ..Limits::default() };
     for (bad, verdict, detail) in bad {
         let program = format!("def f(n):\n    if n in (1, 4):\n        {bad}\n    return n * n\n");
         let found = judge(&verifier, &Submission { limits, ..submission(&program, cases) });

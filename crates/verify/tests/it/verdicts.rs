@@ -7,7 +7,7 @@ use crate::{SQUARES, judge, submission, tests, verifier};
 const LIMITS: Limits = Limits {
     cpu_ms: 200,
     test_cpu_ms: 200,
-    wall_ms: 4_000,
+    wall_ms: 20_000,
     idle_ms: 1_000,
     memory_mib: 256,
     stack_mib: 256,
@@ -96,13 +96,13 @@ const CASES: [(&str, Verdict, usize, &str); 27] = [
         "import os\ndef f(n):\n    if n == 4:\n        os._exit(0)\n    return 9\n",
         Verdict::RuntimeError,
         1,
-        "the program ended before its results",
+        "test 2: the program ended before its results",
     ),
     (
         "import ctypes\ndef f(n):\n    return ctypes.string_at(0)\n",
         Verdict::RuntimeError,
         0,
-        "killed by signal 11",
+        "test 1: killed by signal 11",
     ),
     (
         "def f(n):\n    while n == 4:\n        pass\n    return 9\n",
@@ -160,7 +160,38 @@ fn the_wall_limit_is_kept() {
     let limits = Limits { cpu_ms: 10_000, wall_ms: 300, ..LIMITS };
     let found = judge(&verifier(), &Submission { limits, ..submission(program, SQUARES) });
     assert_eq!((found.verdict, found.detail.as_str()), (Verdict::TimeLimit, "wall time limit"));
-    assert!((300.0..2_000.0).contains(&found.wall_ms), "{found:?}");
+    assert!((300.0..20_000.0).contains(&found.wall_ms), "{found:?}");
+}
+
+/// `(what limits it, program, detail)`: each is accepted with the default limits.
+#[test]
+fn every_limit_bites() {
+    let cases: [(fn(&mut Limits), &str, &str); 8] = [
+        (|l| l.cpu_ms = 20, "sum(range(4_000_000))", "CPU time limit"),
+        (|l| l.test_cpu_ms = 20, "sum(range(4_000_000))", "test 1: CPU time limit"),
+        (|l| l.idle_ms = 50, "import time; time.sleep(0.5)", "idle time limit"),
+        (|l| l.memory_mib = 100, "len(bytearray(200 << 20))", "test 1: out of memory"),
+        (|l| l.output_bytes = 4, "0", "too many bytes returned"),
+        (|l| l.stack_mib = 1, "deep()", "test 1: killed by signal 11"),
+        (|l| l.file_bytes = 1_000, "write(500_000)", "test 1: OSError"),
+        (|l| l.open_files = 6, "for i in range(9): os.dup(0)", "test 1: OSError"),
+    ];
+    let verifier = verifier();
+    for (tighten, act, detail) in cases {
+        let program = format!(
+            "import ctypes, os\nclass S(ctypes.Structure):\n    _fields_ = [('a', ctypes.c_char * (4 << 20))]\ndef deep():\n    ctypes.CDLL(None).getpid(S())\ndef write(n):\n    os.write(os.memfd_create('x'), b'x' * 1_000)\n    fd = os.memfd_create('y')\n    os.lseek(fd, n, 0)\n    os.write(fd, b'x')\ndef f(n):\n    {act}\n    return n * n\n"
+        );
+        let wide = Submission {
+            limits: Limits { wall_ms: 30_000, ..Limits::default() },
+            ..submission(&program, SQUARES)
+        };
+        let found = judge(&verifier, &wide);
+        assert_eq!(found.verdict, Verdict::Accepted, "{found:?} for {act}");
+        let mut limits = wide.limits;
+        tighten(&mut limits);
+        let found = judge(&verifier, &Submission { limits, ..wide });
+        assert_eq!(found.detail, detail, "{found:?} for {act}");
+    }
 }
 
 #[test]
