@@ -140,9 +140,9 @@ impl Verifier {
             return Found { judgement: unjudged(submission, failure), lasts: true };
         }
         let order = submission.into();
-        let run = self.on(slot, flavour, |host| {
+        let run = self.on(slot, flavour, |runner| {
             let mut trial = Trial::new(submission);
-            let outcome = host.run(&order, &mut |answer| trial.take(answer))?;
+            let outcome = runner.run(&order, &mut |answer| trial.take(answer))?;
             Ok((trial, outcome))
         });
         let (mut trial, outcome) = match run {
@@ -243,9 +243,9 @@ impl Verifier {
     /// Runs a job. A sandbox that fails is a failure with [`Verdict::JudgeError`].
     pub(crate) fn execute_one(&self, slot: usize, flavour: Flavour, job: &Job) -> Execution {
         let order = job.into();
-        let run = self.on(slot, flavour, |host| {
+        let run = self.on(slot, flavour, |runner| {
             let mut answers = Vec::new();
-            let outcome = host.run(&order, &mut |answer| {
+            let outcome = runner.run(&order, &mut |answer| {
                 answers.push(answer);
                 Next::More
             })?;

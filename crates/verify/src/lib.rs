@@ -19,7 +19,7 @@ mod error;
 mod frames;
 #[doc(hidden)]
 pub mod fuzz;
-mod host;
+
 mod jail;
 mod judge;
 mod limits;
@@ -29,6 +29,7 @@ mod pool;
 mod python;
 mod remote;
 mod run;
+mod runner;
 mod script;
 mod submission;
 mod value;

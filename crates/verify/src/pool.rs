@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::cache::Cache;
-use crate::host::Host;
+use crate::runner::Runner;
 use crate::jail::{Tier, landlock, seccomp};
 use crate::python::{PythonInfo, find_python};
 use crate::zygote::{Flavour, Zygote};
@@ -158,14 +158,14 @@ impl Verifier {
         &self,
         slot: usize,
         flavour: Flavour,
-        mut work: impl FnMut(Host<'_>) -> std::io::Result<T>,
+        mut work: impl FnMut(Runner<'_>) -> std::io::Result<T>,
     ) -> Result<T, String> {
         let spawner = match &self.home {
             // A checker is given the expected values, and those never leave this machine.
             Home::There(_) if flavour == Flavour::Trusted => {
                 return Err("a checker cannot run on a remote service".to_string());
             }
-            Home::There(remote) => return work(Host::Remote(remote)).map_err(|e| e.to_string()),
+            Home::There(remote) => return work(Runner::Remote(remote)).map_err(|e| e.to_string()),
             Home::Here(spawner) => spawner,
         };
         let zygotes = &self.slots[slot].0[flavour as usize];
@@ -182,7 +182,7 @@ impl Verifier {
                 }
             }
             let Some(running) = zygote.as_ref() else { continue };
-            match work(Host::Zygote(running)) {
+            match work(Runner::Zygote(running)) {
                 Ok(done) => return Ok(done),
                 Err(e) => {
                     cause = e.to_string();

@@ -10,12 +10,12 @@ use crate::zygote::Zygote;
 
 /// What runs one program.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Host<'a> {
+pub(crate) enum Runner<'a> {
     Zygote(&'a Zygote),
     Remote(&'a Remote),
 }
 
-impl Host<'_> {
+impl Runner<'_> {
     /// Runs a program; an error means that the host is broken.
     pub(crate) fn run(
         self,
