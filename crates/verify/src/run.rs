@@ -52,19 +52,11 @@ pub(crate) fn run(
     take: &mut dyn FnMut(Answered) -> Next,
 ) -> io::Result<Outcome> {
     let mut run = Run { order, take, before: None, received: 0, next: 0 };
+    let mut end = order.inputs.is_empty().then_some(End::Complete);
     loop {
-        if let Some(end) = run.process(zygote)? {
-            let wall = run.before.map(|before| before.start.elapsed()).unwrap_or_default();
-            let cpu = run.before.map(|before| before.cpu).unwrap_or_default();
-            let (failure, late) = match end {
-                End::Complete => (None, None),
-                End::Late(late) => {
-                    (Some(Failure::new(Verdict::TimeLimit, late.detail())), Some(late))
-                }
-                End::Failed(failure) => (Some(failure), None),
-            };
-            let by_wall_clock = late.is_some_and(Late::by_wall_clock);
-            return Ok(Outcome { failure, by_wall_clock, cpu, wall });
+        match end {
+            Some(end) => return Ok(run.outcome(end)),
+            None => end = run.process(zygote)?,
         }
     }
 }
@@ -198,9 +190,6 @@ impl Run<'_> {
 
     /// Reads frames, one for each test, until nothing more is to be expected.
     fn frames(&mut self, channel: &mut Channel, loaded: &mut bool) -> Stop {
-        if self.order.inputs.is_empty() {
-            return Stop::End(End::Complete);
-        }
         loop {
             match channel.frame(self.order.limits.output_bytes) {
                 Err(stop) => return stop,
@@ -261,6 +250,19 @@ impl Run<'_> {
             8 if early && self.order.goes_on => None,
             _ => Some(End::unexpected_frame()),
         }
+    }
+
+    fn outcome(&self, end: End) -> Outcome {
+        let (failure, by_wall_clock) = match end {
+            End::Complete => (None, false),
+            End::Late(late) => {
+                (Some(Failure::new(Verdict::TimeLimit, late.detail())), late.by_wall_clock())
+            }
+            End::Failed(failure) => (Some(failure), false),
+        };
+        let wall = self.before.map(|before| before.start.elapsed()).unwrap_or_default();
+        let cpu = self.before.map(|before| before.cpu).unwrap_or_default();
+        Outcome { failure, by_wall_clock, cpu, wall }
     }
 
     /// Hands an answer over.

@@ -167,8 +167,8 @@ fn the_wall_limit_is_kept() {
 #[test]
 fn every_limit_bites() {
     let cases: [(fn(&mut Limits), &str, &str); 8] = [
-        (|l| l.cpu_ms = 20, "sum(range(4_000_000))", "CPU time limit"),
-        (|l| l.test_cpu_ms = 20, "sum(range(4_000_000))", "test 1: CPU time limit"),
+        (|l| l.cpu_ms = 20, "sum(range(10_000_000))", "CPU time limit"),
+        (|l| l.test_cpu_ms = 20, "sum(range(10_000_000))", "test 1: CPU time limit"),
         (|l| l.idle_ms = 50, "import time; time.sleep(0.5)", "idle time limit"),
         (|l| l.memory_mib = 100, "len(bytearray(200 << 20))", "test 1: out of memory"),
         (|l| l.output_bytes = 4, "0", "too many bytes returned"),
@@ -181,7 +181,10 @@ fn every_limit_bites() {
         let program = format!(
             "import ctypes, os\nclass S(ctypes.Structure):\n    _fields_ = [('a', ctypes.c_char * (4 << 20))]\ndef deep():\n    ctypes.CDLL(None).getpid(S())\ndef write(n):\n    os.write(os.memfd_create('x'), b'x' * 1_000)\n    fd = os.memfd_create('y')\n    os.lseek(fd, n, 0)\n    os.write(fd, b'x')\ndef f(n):\n    {act}\n    return n * n\n"
         );
-        let wide = Submission { limits: Limits { wall_ms: 30_000, ..Limits::default() }, ..submission(&program, SQUARES) };
+        let wide = Submission {
+            limits: Limits { wall_ms: 30_000, ..Limits::default() },
+            ..submission(&program, SQUARES)
+        };
         let found = judge(&verifier, &wide);
         assert_eq!(found.verdict, Verdict::Accepted, "{found:?} for {act}");
         let mut limits = wide.limits;
