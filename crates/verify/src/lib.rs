@@ -22,6 +22,7 @@ mod limits;
 mod marshal;
 mod meter;
 mod pool;
+mod process;
 mod python;
 mod run;
 mod submission;

@@ -174,7 +174,7 @@ fn every_limit_bites() {
         (|l| l.output_bytes = 4, "0", "too many bytes returned"),
         (|l| l.stack_mib = 1, "deep()", "test 1: killed by signal 11"),
         (|l| l.file_bytes = 1_000, "write(500_000)", "test 1: OSError"),
-        (|l| l.open_files = 6, "for i in range(9): os.dup(0)", "test 1: OSError"),
+        (|l| l.open_files = 6, "for i in range(4): os.dup(0)", "test 1: OSError"),
     ];
     let verifier = verifier();
     for (tighten, act, detail) in cases {
