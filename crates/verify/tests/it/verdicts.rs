@@ -163,10 +163,12 @@ fn the_wall_limit_is_kept() {
     assert!((300.0..20_000.0).contains(&found.wall_ms), "{found:?}");
 }
 
+type Tighten = fn(&mut Limits);
+
 /// `(what limits it, program, detail)`: each is accepted with the default limits.
 #[test]
 fn every_limit_bites() {
-    let cases: [(fn(&mut Limits), &str, &str); 8] = [
+    let cases: [(Tighten, &str, &str); 8] = [
         (|l| l.cpu_ms = 20, "sum(range(10_000_000))", "CPU time limit"),
         (|l| l.test_cpu_ms = 20, "sum(range(10_000_000))", "test 1: CPU time limit"),
         (|l| l.idle_ms = 50, "import time; time.sleep(0.5)", "idle time limit"),
