@@ -67,12 +67,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     flat(&reports)
 }
 
+type Figure = fn(&Processes) -> u64;
+
 /// Compares the last fifth of the reports with the first.
 fn flat(reports: &[Processes]) -> Result<(), Box<dyn Error>> {
     let fifth = (reports.len() / 5).max(1);
-    let most = |part: &[Processes], of: fn(&Processes) -> u64| part.iter().map(of).max();
+    let most = |part: &[Processes], of: Figure| part.iter().map(of).max();
     let (first, last) = (&reports[..fifth], &reports[reports.len() - fifth..]);
-    let kinds: [(&str, fn(&Processes) -> u64, u64); 3] = [
+    let kinds: [(&str, Figure, u64); 3] = [
         ("memory in KiB", |p| p.memory_kib, GROWTH_KIB),
         ("open files", |p| p.files, 0),
         ("processes", |p| p.count, 0),

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use crate::compare::equal;
 use crate::frames::{self, TooLarge};
 use crate::judge::Trial;
-use crate::run::{End, Run, too_much};
+use crate::run::{End, Run};
 use crate::{Comparator, Submission, TestCase, Value, Verdict, marshal};
 
 /// Values that show every tag, as first inputs.
@@ -153,7 +153,7 @@ fn read(run: &mut Run<'_>, pieces: &[&[u8]]) -> Option<End> {
                         return Some(end);
                     }
                 }
-                Err(TooLarge) => return Some(too_much()),
+                Err(TooLarge) => return Some(End::too_much()),
             }
         }
     }

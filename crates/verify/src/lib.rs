@@ -26,6 +26,7 @@ mod limits;
 mod marshal;
 mod meter;
 mod pool;
+mod process;
 mod python;
 mod remote;
 mod run;

@@ -19,7 +19,7 @@ const READING_AGE_MAX: Duration = Duration::from_millis(5);
 pub(crate) enum Late {
     /// The CPU time of one test.
     TestCpu,
-    /// The CPU time of the run.
+    /// The CPU time that was left for the run.
     Cpu,
     Wall,
     Idle,
@@ -40,22 +40,12 @@ impl Late {
     }
 }
 
-/// When a run began, and what its earlier processes took.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Before {
-    pub(crate) start: Instant,
-    pub(crate) cpu: Duration,
-    /// The time they wanted a processor and got none: no program can help that.
-    pub(crate) queued: Duration,
-}
-
-/// What is known of the time that one process of a run has taken.
+/// What is known of the time that a process has taken.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pid: libc::pid_t,
     limits: Limits,
-    /// The processes of the run before this one.
-    run: Before,
+    start: Instant,
     /// The last reading.
     read: (Instant, Duration),
     /// An upper bound of what the clock showed when the current test began.
@@ -68,16 +58,17 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// The meter of a process that is forked now.
-    pub(crate) fn new(pid: libc::pid_t, limits: Limits, run: Before) -> Self {
-        let start = (Instant::now(), Duration::ZERO);
+    pub(crate) fn new(pid: libc::pid_t, limits: Limits) -> Self {
+        let start = Instant::now();
+        let (read, progress) = ((start, Duration::ZERO), (start, Duration::ZERO));
         let (test, queued) = (Duration::ZERO, Duration::ZERO);
-        Self { pid, limits, run, read: start, test, progress: start, queued }
+        Self { pid, limits, start, read, test, progress, queued }
     }
 
     /// The earliest time at which a limit can be reached.
     pub(crate) fn deadline(&self) -> Instant {
         let (at, cpu) = self.read;
-        let run = at + ms(self.limits.cpu_ms).saturating_sub(self.run.cpu + cpu);
+        let run = at + ms(self.limits.cpu_ms).saturating_sub(cpu);
         let test = at + (self.test + ms(self.limits.test_cpu_ms)).saturating_sub(cpu);
         let idle = self.progress.0 + ms(self.limits.idle_ms);
         run.min(test).min(idle).min(self.wall_end())
@@ -85,19 +76,19 @@ impl Meter {
 
     /// When the wall limit is reached, unless the process has been queued for longer than known.
     fn wall_end(&self) -> Instant {
-        self.run.start + self.run.queued + self.queued + ms(self.limits.wall_ms)
+        self.start + self.queued + ms(self.limits.wall_ms)
     }
 
-    /// The time that the run was queued, this process included, which must not be reaped yet.
-    pub(crate) fn queued_so_far(&self) -> Duration {
-        self.run.queued + queued(self.pid)
+    /// The time that the process wanted a processor and got none. It must not be reaped yet.
+    pub(crate) fn queued(&self) -> Duration {
+        queued(self.pid)
     }
 
     /// Reads the clock: which limit has been reached, if any.
     pub(crate) fn look(&mut self) -> Option<Late> {
         let now = self.read_clock();
         let cpu = self.read.1;
-        if self.run.cpu + cpu >= ms(self.limits.cpu_ms) {
+        if cpu >= ms(self.limits.cpu_ms) {
             return Some(Late::Cpu);
         }
         if cpu >= self.test + ms(self.limits.test_cpu_ms) {
@@ -105,7 +96,8 @@ impl Meter {
         }
         if now >= self.wall_end() {
             self.queued = queued(self.pid);
-            if now >= self.wall_end() {
+            // Where no time is left there is none to wait for a processor in.
+            if self.limits.wall_ms == 0 || now >= self.wall_end() {
                 return Some(Late::Wall);
             }
         }

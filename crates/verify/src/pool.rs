@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::cache::Cache;
-use crate::runner::Runner;
 use crate::jail::{Tier, landlock, seccomp};
 use crate::python::{PythonInfo, find_python};
+use crate::runner::Runner;
 use crate::zygote::{Flavour, Zygote};
 use crate::{Remote, VerifyError, canary};
 

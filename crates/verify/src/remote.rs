@@ -12,7 +12,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::frames::{self, TooLarge};
 use crate::meter::Late;
-use crate::run::{self, Answered, End, Next, Outcome, Run, too_much};
+use crate::run::{self, Answered, End, Next, Outcome, Run};
 use crate::submission::{Mode, Order};
 use crate::{Call, Failure, Limits, PythonInfo, Value, Verdict, VerifyError, marshal};
 
@@ -114,9 +114,10 @@ impl Remote {
         take: &mut dyn FnMut(Answered) -> Next,
     ) -> io::Result<Outcome> {
         let mut run = Run::new(order, take);
-        run.begin();
         loop {
-            let answer = self.ask(&request(&run)?, order.limits)?;
+            let (asked, limits) = (Instant::now(), run.limits_left());
+            let answer = self.ask(&request(&run, limits)?, limits)?;
+            run.spend(answer.wall.min(asked.elapsed()));
             if let Some(end) = hear(&mut run, answer) {
                 return Ok(run.outcome(end));
             }
@@ -150,13 +151,13 @@ impl Remote {
 }
 
 /// What is asked for the inputs that have no answer yet.
-fn request(run: &Run<'_>) -> io::Result<Json> {
+fn request(run: &Run<'_>, limits: Limits) -> io::Result<Json> {
     let order = run.order;
     let rest = &order.inputs[run.next..];
     let common = json!({
         "language": "python",
-        "run_timeout": order.limits.wall_ms as f64 / 1e3,
-        "memory_limit_MB": order.limits.memory_mib,
+        "run_timeout": limits.wall_ms.max(1) as f64 / 1e3,
+        "memory_limit_MB": limits.memory_mib,
     });
     let more = match order.call.mode {
         Mode::Stdio => json!({ "code": order.program, "stdin": stdin(rest.first())? }),
@@ -191,6 +192,8 @@ fn stdin(input: Option<&&[Value]>) -> io::Result<String> {
 #[derive(Debug)]
 struct Ran {
     in_time: bool,
+    /// As the service says; it may have had the program wait.
+    wall: Duration,
     return_code: Option<i64>,
     stdout: String,
     stderr: String,
@@ -216,7 +219,16 @@ impl Ran {
         let frames = answer["files"][FRAMES].as_str().unwrap_or_default();
         let frames = BASE64.decode(frames).map_err(|e| format!("a file is not base64: {e}"))?;
         let return_code = result["return_code"].as_i64();
-        Ok(Self { in_time, return_code, stdout: text("stdout"), stderr: text("stderr"), frames })
+        let seconds = result["execution_time"].as_f64().unwrap_or_default();
+        let wall = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        Ok(Self {
+            in_time,
+            wall,
+            return_code,
+            stdout: text("stdout"),
+            stderr: text("stderr"),
+            frames,
+        })
     }
 }
 
@@ -228,7 +240,7 @@ fn hear(run: &mut Run<'_>, ran: Ran) -> Option<End> {
     let (mut buffer, mut loaded, from) = (ran.frames, false, run.next);
     let bytes_max = run.order.limits.output_bytes;
     if buffer.len() as u64 > bytes_max {
-        return Some(too_much());
+        return Some(End::too_much());
     }
     loop {
         match frames::next(&mut buffer, bytes_max) {
@@ -238,7 +250,7 @@ fn hear(run: &mut Run<'_>, ran: Ran) -> Option<End> {
                 }
             }
             Ok(None) => break,
-            Err(TooLarge) => return Some(too_much()),
+            Err(TooLarge) => return Some(End::too_much()),
         }
     }
     if !ran.in_time {
@@ -253,7 +265,7 @@ fn printed(run: &mut Run<'_>, ran: Ran) -> Option<End> {
         return Some(End::Late(Late::Wall));
     }
     if ran.stdout.len() as u64 > run.order.limits.output_bytes {
-        return Some(too_much());
+        return Some(End::too_much());
     }
     let last = ran.stderr.lines().next_back().unwrap_or_default();
     let last = crate::detail::clean(last);

@@ -1,24 +1,20 @@
-//! A program on its inputs, from fork to reap: its limits are kept here, from outside.
+//! A program on its inputs: which processes run it, and what each says of which input.
 //!
 //! One process answers all tests of a function, one after the other. Where it dies or hangs in
 //! a test, the tests behind that one get another process. A program that prints has a process
 //! for each test. Nothing is compared here: answers are handed over as they come in.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::Duration;
 
 use crate::detail::clean;
-use crate::frames::{self, TooLarge};
 use crate::jail::rlimits;
-use crate::meter::{Before, Late, Meter};
+use crate::meter::Late;
+use crate::process::{self, Channel, Ended, Job, Process};
 use crate::submission::{Answer, Containers, Mode, Order};
-use crate::zygote::{Zygote, socket_pair, wait_readable};
-use crate::{Failure, Value, Verdict, marshal};
+use crate::zygote::Zygote;
+use crate::{Failure, Limits, Value, Verdict, marshal};
 
-/// How long the zygote may take to fork or to reap.
-const ZYGOTE_MAX: Duration = Duration::from_secs(5);
 /// The exit status of a process that is killed once its end has been seen is still its own.
 const SUCCESS: i32 = 0;
 
@@ -51,9 +47,11 @@ pub(crate) fn run(
     take: &mut dyn FnMut(Answered) -> Next,
 ) -> io::Result<Outcome> {
     let mut run = Run::new(order, take);
+    let mut end = order.inputs.is_empty().then_some(End::Complete);
     loop {
-        if let Some(end) = run.process(zygote)? {
-            return Ok(run.outcome(end));
+        match end {
+            Some(end) => return Ok(run.outcome(end)),
+            None => end = run.process(zygote)?,
         }
     }
 }
@@ -72,180 +70,106 @@ impl End {
         Self::Failed(Failure::new(verdict, detail))
     }
 
+    pub(crate) fn too_much() -> Self {
+        Self::failed(Verdict::OutputLimit, "too many bytes returned")
+    }
+
     fn unexpected_frame() -> Self {
         Self::failed(Verdict::Violation, "an unexpected frame")
     }
 }
 
-/// Why a process is not listened to any more.
-#[derive(Debug)]
-enum Stop {
-    /// It closed the channel, as it does when it ends.
-    Closed,
-    End(End),
-    /// The sandbox is broken.
-    Broken(io::Error),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error)
-    }
+/// What the processes of a run that have ended took.
+#[derive(Debug, Default)]
+struct Spent {
+    cpu: Duration,
+    wall: Duration,
+    queued: Duration,
+    bytes: u64,
 }
 
 /// A run on its way: the answers that came, and what they cost.
 pub(crate) struct Run<'a> {
     pub(crate) order: &'a Order<'a>,
     take: &'a mut dyn FnMut(Answered) -> Next,
-    /// What the processes that have ended took. Its start is when the first was there, moved by
-    /// the time that later forks took: a zygote that is slow to fork is no fault of the program.
-    before: Option<Before>,
-    received: u64,
+    spent: Spent,
     /// The next input to be answered.
     pub(crate) next: usize,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(order: &'a Order<'a>, take: &'a mut dyn FnMut(Answered) -> Next) -> Self {
-        Self { order, take, before: None, received: 0, next: 0 }
+        Self { order, take, spent: Spent::default(), next: 0 }
     }
 
-    /// Starts the clock, where no process of this machine does.
-    pub(crate) fn begin(&mut self) {
-        let (cpu, queued) = (Duration::ZERO, Duration::ZERO);
-        self.before = Some(Before { start: Instant::now(), cpu, queued });
-    }
-
-    pub(crate) fn outcome(&self, end: End) -> Outcome {
-        let wall = self.before.map(|before| before.start.elapsed()).unwrap_or_default();
-        let cpu = self.before.map(|before| before.cpu).unwrap_or_default();
-        let (failure, late) = match end {
-            End::Complete => (None, None),
-            End::Late(late) => (Some(Failure::new(Verdict::TimeLimit, late.detail())), Some(late)),
-            End::Failed(failure) => (Some(failure), None),
-        };
-        let by_wall_clock = late.is_some_and(Late::by_wall_clock);
-        Outcome { failure, by_wall_clock, cpu, wall }
+    /// Counts the time of a process that ran elsewhere.
+    pub(crate) fn spend(&mut self, wall: Duration) {
+        self.spent.wall += wall;
     }
 
     /// Runs one process; says how the run ended unless another process is needed.
     fn process(&mut self, zygote: &Zygote) -> io::Result<Option<End>> {
-        let asked = Instant::now();
-        let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
-        let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
-        let first = || Before { start: asked, cpu: Duration::ZERO, queued: Duration::ZERO };
-        let mut before = self.before.unwrap_or_else(first);
-        before.start += asked.elapsed();
-        let meter = Meter::new(pid, self.order.limits, before);
-        self.send(ours.try_clone()?)?;
-        let mut channel = Channel::new(ours, meter)?;
+        let job = self.job()?;
         let from = self.next;
-        let mut loaded = false;
-        let stop = match self.order.call.mode {
-            Mode::Stdio => self.text(&mut channel),
-            Mode::Function | Mode::Method => self.frames(&mut channel, &mut loaded),
-        };
-        if !matches!(stop, Stop::End(End::Complete)) {
-            before.queued = channel.meter.queued_so_far();
-        }
-        // Once the zygote is gone the number may be another process's.
-        if !zygote.is_alive()? {
-            return Err(io::Error::other("the zygote died"));
-        }
-        // SAFETY: the process is not reaped yet, so the number is still its own.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-        let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
-        before.cpu += cpu;
-        self.before = Some(before);
-        let in_test = loaded || self.next > from || self.order.call.mode == Mode::Stdio;
-        match stop {
-            Stop::Broken(error) => Err(error),
-            Stop::Closed if self.order.call.mode == Mode::Stdio => {
-                Ok(self.printed(status, channel.buffer))
-            }
-            Stop::Closed => Ok(self.died(died(status), in_test)),
-            Stop::End(End::Late(Late::TestCpu)) if in_test => {
+        let mut loaded = job.channel == Channel::Text;
+        let mut printed = Vec::new();
+        let Process { ended, status, cpu, wall, queued, received } =
+            process::execute(zygote, &job, &mut |kind, payload| match job.channel {
+                Channel::Frames => self.frame(kind, payload, &mut loaded),
+                Channel::Text => {
+                    printed.extend_from_slice(payload);
+                    None
+                }
+            })?;
+        self.spent.cpu += cpu;
+        self.spent.wall += wall;
+        self.spent.queued += queued;
+        self.spent.bytes += received;
+        let in_test = loaded || self.next > from;
+        Ok(match ended {
+            Ended::Taken(end) => Some(end),
+            Ended::Closed if job.channel == Channel::Text => self.printed(status, printed),
+            Ended::Closed => self.died(died(status), in_test),
+            Ended::Output => Some(End::too_much()),
+            Ended::Late(Late::TestCpu) if in_test => {
                 let failure = Failure::new(Verdict::TimeLimit, Late::TestCpu.detail());
-                Ok(self.answered(Err(failure)).or_else(|| self.only_if_it_goes_on()))
+                self.answered(Err(failure)).or_else(|| self.only_if_it_goes_on())
             }
-            Stop::End(end) => Ok(Some(end)),
-        }
+            Ended::Late(late) => Some(End::Late(late)),
+        })
     }
 
-    /// Sends the program, its inputs and its limits. Expected values are not among them. The
-    /// program runs only once all of it has arrived, so what fails here is never its fault.
-    fn send(&self, socket: OwnedFd) -> io::Result<()> {
+    /// The next process's job: the program, the inputs that are left, and the limits that are
+    /// left. Expected values are not among them.
+    fn job(&self) -> io::Result<Job> {
         let order = self.order;
-        let (call, inputs) = match order.call.mode {
-            Mode::Stdio => (Value::None, stdin(order.inputs.get(self.next))),
-            Mode::Function | Mode::Method => (
-                call(order),
-                Value::List(order.inputs[self.next..].iter().map(|i| arguments(i)).collect()),
-            ),
+        let limits = self.limits_left();
+        let (channel, call, inputs) = match order.call.mode {
+            Mode::Stdio => (Channel::Text, Value::None, stdin(order.inputs.get(self.next))),
+            Mode::Function | Mode::Method => {
+                let inputs = order.inputs[self.next..].iter().map(|input| arguments(input));
+                (Channel::Frames, call(order), Value::List(inputs.collect()))
+            }
         };
         let program = Value::Str(order.program.to_string());
-        let all = Value::Tuple(vec![program, call, inputs, rlimits::of(&order.limits)]);
+        let all = Value::Tuple(vec![program, call, inputs, rlimits::of(&limits)]);
         let mut bytes = vec![0; 4];
         marshal::encode(&all, &mut bytes);
         let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
         bytes[..4].copy_from_slice(&size.to_le_bytes());
-        let timeout = libc::timeval {
-            tv_sec: libc::time_t::try_from(order.limits.wall_ms / 1_000 + 1).unwrap_or(1),
-            tv_usec: 0,
-        };
-        // SAFETY: the option's value is a valid timeval of the stated size.
-        unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_SNDTIMEO,
-                (&raw const timeout).cast(),
-                u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
-            );
-        }
-        // The standard library ignores SIGPIPE at its start, so a write to a dead candidate
-        // fails.
-        File::from(socket).write_all(&bytes)
+        Ok(Job { bytes, limits, channel })
     }
 
-    /// Reads frames, one for each test, until nothing more is to be expected.
-    fn frames(&mut self, channel: &mut Channel, loaded: &mut bool) -> Stop {
-        if self.order.inputs.is_empty() {
-            return Stop::End(End::Complete);
+    pub(crate) fn limits_left(&self) -> Limits {
+        let Spent { cpu, wall, queued, bytes } = self.spent;
+        let ms = |spent: Duration| u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
+        let all = self.order.limits;
+        Limits {
+            cpu_ms: all.cpu_ms.saturating_sub(ms(cpu)),
+            wall_ms: all.wall_ms.saturating_sub(ms(wall.saturating_sub(queued))),
+            output_bytes: all.output_bytes.saturating_sub(bytes),
+            ..all
         }
-        loop {
-            match channel.frame(self.order.limits.output_bytes) {
-                Err(stop) => return stop,
-                Ok(Some((kind, payload))) => {
-                    if let Some(end) = self.frame(kind, &payload, loaded) {
-                        return Stop::End(end);
-                    }
-                    channel.meter.next_test();
-                }
-                Ok(None) => {
-                    if let Err(stop) = self.more(channel) {
-                        return stop;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Reads what a program prints until it ends.
-    fn text(&mut self, channel: &mut Channel) -> Stop {
-        loop {
-            if let Err(stop) = self.more(channel) {
-                return stop;
-            }
-        }
-    }
-
-    fn more(&mut self, channel: &mut Channel) -> Result<(), Stop> {
-        self.received += channel.more()?;
-        if self.received > self.order.limits.output_bytes {
-            return Err(Stop::End(too_much()));
-        }
-        Ok(())
     }
 
     pub(crate) fn frame(&mut self, kind: u8, payload: &[u8], loaded: &mut bool) -> Option<End> {
@@ -273,6 +197,18 @@ impl<'a> Run<'a> {
             8 if early && self.order.goes_on => None,
             _ => Some(End::unexpected_frame()),
         }
+    }
+
+    pub(crate) fn outcome(&self, end: End) -> Outcome {
+        let (failure, by_wall_clock) = match end {
+            End::Complete => (None, false),
+            End::Late(late) => {
+                (Some(Failure::new(Verdict::TimeLimit, late.detail())), late.by_wall_clock())
+            }
+            End::Failed(failure) => (Some(failure), false),
+        };
+        let Spent { cpu, wall, .. } = self.spent;
+        Outcome { failure, by_wall_clock, cpu, wall }
     }
 
     /// Hands an answer over.
@@ -325,10 +261,6 @@ impl<'a> Run<'a> {
 
 fn out_of_memory() -> Failure {
     Failure::new(Verdict::MemoryLimit, "out of memory")
-}
-
-pub(crate) fn too_much() -> End {
-    End::failed(Verdict::OutputLimit, "too many bytes returned")
 }
 
 fn missing(order: &Order<'_>) -> String {
@@ -386,50 +318,4 @@ pub(crate) fn call(order: &Order<'_>) -> Value {
         Value::Int(containers),
         Value::Bool(order.goes_on),
     ])
-}
-
-/// The verifier's end of what a process writes to.
-struct Channel {
-    socket: OwnedFd,
-    input: File,
-    chunk: Vec<u8>,
-    buffer: Vec<u8>,
-    meter: Meter,
-}
-
-impl Channel {
-    fn new(socket: OwnedFd, meter: Meter) -> io::Result<Self> {
-        let input = File::from(socket.try_clone()?);
-        Ok(Self { socket, input, chunk: vec![0; 1 << 16], buffer: Vec::new(), meter })
-    }
-
-    /// Waits for more bytes, and says how many came.
-    fn more(&mut self) -> Result<u64, Stop> {
-        loop {
-            let left = self.meter.deadline().saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                if let Some(late) = self.meter.look() {
-                    return Err(Stop::End(End::Late(late)));
-                }
-            }
-            if !wait_readable(&self.socket, left)? {
-                continue;
-            }
-            match self.input.read(&mut self.chunk) {
-                Ok(0) => return Err(Stop::Closed),
-                Ok(n) => {
-                    self.buffer.extend_from_slice(&self.chunk[..n]);
-                    return Ok(n as u64);
-                }
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Err(Stop::Closed),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    /// The next whole frame in the buffer.
-    fn frame(&mut self, bytes_max: u64) -> Result<Option<(u8, Vec<u8>)>, Stop> {
-        frames::next(&mut self.buffer, bytes_max).map_err(|TooLarge| Stop::End(too_much()))
-    }
 }

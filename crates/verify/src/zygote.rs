@@ -242,7 +242,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8], patience: Duration) -> io::Resul
 }
 
 /// Waits until there is something to read, or the end; false when time is up.
-pub(crate) fn wait_readable(socket: &OwnedFd, patience: Duration) -> io::Result<bool> {
+pub(crate) fn wait_readable(socket: &impl AsRawFd, patience: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // Rounded up, so that a wait never ends before its time.
     let ms = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);

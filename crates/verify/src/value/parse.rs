@@ -1,6 +1,6 @@
 //! Values as Python programs write them: literals, read without running any Python.
 //!
-//! What [`Value`](super::Value) displays, [`Value::from_literal`] reads back, but for very large
+//! What [`Value`] displays, [`Value::from_literal`] reads back, but for very large
 //! integers, which are shown in hexadecimal. There is no arithmetic and there are no names, except
 //! `float('nan')` and its like, `set()` and `set([…])`.
 

@@ -55,6 +55,9 @@ fn a_program_can_be_run_without_expected_values() {
     );
     assert_eq!((found[3].answers.len(), &found[3].failure), (0, &None));
     assert_eq!(found[4].answers, [Ok(Value::Str("6\n".to_string()))]);
+    let call = Call { mode: Mode::Stdio, ..Call::default() };
+    let nothing = verifier.execute(&[Job { call, ..job("print(1)\n", &[]) }]).unwrap();
+    assert_eq!((nothing[0].answers.len(), &nothing[0].failure), (0, &None));
     let wrong = Job { call: Call { mode: Mode::Stdio, ..Call::default() }, ..job("", &[1]) };
     assert!(matches!(verifier.execute(&[wrong]), Err(VerifyError::Submission { index: 0, .. })));
 }

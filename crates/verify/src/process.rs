@@ -1,0 +1,193 @@
+//! One process of a candidate, from fork to reap: its limits are kept here, from outside.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use crate::Limits;
+use crate::frames::{self, TooLarge};
+use crate::meter::{Late, Meter};
+use crate::zygote::{Zygote, socket_pair, wait_readable};
+
+/// How long the zygote may take to fork or to reap.
+const ZYGOTE_MAX: Duration = Duration::from_secs(5);
+
+/// What a process is given.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The program and its inputs, as `candidate.py` reads them.
+    pub(crate) bytes: Vec<u8>,
+    /// What the process may use, less what the earlier ones of its run took.
+    pub(crate) limits: Limits,
+    pub(crate) channel: Channel,
+}
+
+/// What comes from a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// A frame for each test.
+    Frames,
+    /// What it prints, as it comes: the kind is 0, and the end is that of the process.
+    Text,
+}
+
+/// How a process came to its end.
+#[derive(Debug)]
+pub(crate) enum Ended<E> {
+    /// The reader of its frames wants no more.
+    Taken(E),
+    /// It closed the channel, as it does when it ends.
+    Closed,
+    /// A time limit.
+    Late(Late),
+    /// Too many bytes.
+    Output,
+}
+
+/// A process that is gone.
+#[derive(Debug)]
+pub(crate) struct Process<E> {
+    pub(crate) ended: Ended<E>,
+    /// As `wait4` has it.
+    pub(crate) status: i32,
+    pub(crate) cpu: Duration,
+    /// Since it was forked.
+    pub(crate) wall: Duration,
+    /// The part of `wall` in which it wanted a processor and got none, where that matters.
+    pub(crate) queued: Duration,
+    /// Bytes it sent.
+    pub(crate) received: u64,
+}
+
+/// Runs a job on a zygote and hands over what comes from it, until `take` wants no more. An error
+/// means that the zygote is broken.
+pub(crate) fn execute<E>(
+    zygote: &Zygote,
+    job: &Job,
+    take: &mut dyn FnMut(u8, &[u8]) -> Option<E>,
+) -> io::Result<Process<E>> {
+    let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
+    let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
+    // A zygote that is slow to fork is no fault of the program.
+    let start = Instant::now();
+    let mut reader = Reader {
+        meter: Meter::new(pid, job.limits),
+        input: File::from(ours.try_clone()?),
+        chunk: vec![0; 1 << 16],
+        buffer: Vec::new(),
+        received: 0,
+        job,
+    };
+    send(ours, job)?;
+    let ended = reader.follow(take)?;
+    let queued = match ended {
+        Ended::Taken(_) => Duration::ZERO,
+        Ended::Closed | Ended::Late(_) | Ended::Output => reader.meter.queued(),
+    };
+    // Once the zygote is gone the number may be another process's.
+    if !zygote.is_alive()? {
+        return Err(io::Error::other("the zygote died"));
+    }
+    // SAFETY: the process is not reaped yet, so the number is still its own.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
+    let received = reader.received;
+    Ok(Process { ended, status, cpu, wall: start.elapsed(), queued, received })
+}
+
+/// The program runs only once all of it has arrived, so what fails here is never its fault.
+fn send(socket: OwnedFd, job: &Job) -> io::Result<()> {
+    let timeout = libc::timeval {
+        tv_sec: libc::time_t::try_from(job.limits.wall_ms / 1_000 + 1).unwrap_or(1),
+        tv_usec: 0,
+    };
+    // SAFETY: the option's value is a valid timeval of the stated size.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDTIMEO,
+            (&raw const timeout).cast(),
+            u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
+        );
+    }
+    // The standard library ignores SIGPIPE at its start, so a write to a dead candidate fails.
+    File::from(socket).write_all(&job.bytes)
+}
+
+/// The verifier's end of what a process writes to.
+struct Reader<'a> {
+    meter: Meter,
+    input: File,
+    chunk: Vec<u8>,
+    buffer: Vec<u8>,
+    received: u64,
+    job: &'a Job,
+}
+
+impl Reader<'_> {
+    /// Reads until the process is done, fails, or breaks a limit.
+    fn follow<E>(&mut self, take: &mut dyn FnMut(u8, &[u8]) -> Option<E>) -> io::Result<Ended<E>> {
+        loop {
+            if self.received > self.job.limits.output_bytes {
+                return Ok(Ended::Output);
+            }
+            if let Some(ended) = self.hand_over(take) {
+                return Ok(ended);
+            }
+            if let Some(ended) = self.more()? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Hands over what is whole in the buffer.
+    fn hand_over<E>(&mut self, take: &mut dyn FnMut(u8, &[u8]) -> Option<E>) -> Option<Ended<E>> {
+        if self.job.channel == Channel::Text {
+            let taken = take(0, &self.buffer);
+            self.buffer.clear();
+            return taken.map(Ended::Taken);
+        }
+        loop {
+            match frames::next(&mut self.buffer, self.job.limits.output_bytes) {
+                Err(TooLarge) => return Some(Ended::Output),
+                Ok(None) => return None,
+                Ok(Some((kind, payload))) => {
+                    if let Some(end) = take(kind, &payload) {
+                        return Some(Ended::Taken(end));
+                    }
+                    self.meter.next_test();
+                }
+            }
+        }
+    }
+
+    /// Waits for more bytes.
+    fn more<E>(&mut self) -> io::Result<Option<Ended<E>>> {
+        loop {
+            let left = self.meter.deadline().saturating_duration_since(Instant::now());
+            if left.is_zero()
+                && let Some(late) = self.meter.look()
+            {
+                return Ok(Some(Ended::Late(late)));
+            }
+            if !wait_readable(&self.input, left)? {
+                continue;
+            }
+            match self.input.read(&mut self.chunk) {
+                Ok(0) => return Ok(Some(Ended::Closed)),
+                Ok(n) => {
+                    self.buffer.extend_from_slice(&self.chunk[..n]);
+                    self.received += n as u64;
+                    return Ok(None);
+                }
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
+                    return Ok(Some(Ended::Closed));
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
