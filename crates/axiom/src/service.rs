@@ -195,26 +195,25 @@ async fn text_of(request: Request) -> Result<String, Response> {
         .map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
 }
 
-/// Puts work into the queue, or gives the refusal.
-fn enqueue(service: &Service, works: Vec<Work>, reply: &Reply) -> Result<(), Response> {
+/// Puts work into the queue; gives the refusal if it cannot.
+fn enqueue(service: &Service, works: Vec<Work>, reply: &Reply) -> Option<Response> {
     let since = std::time::Instant::now();
     let job = |(index, work)| Job { index, work, reply: reply.clone(), since };
-    service.queue.push(works.into_iter().enumerate().map(job).collect()).map_err(|refusal| {
-        service.metrics.refused();
-        match refusal {
-            Refusal::Full { waiting } => {
-                let slots = service.verifier.facts().slots;
-                let wait = queue::retry_after(waiting, slots, service.metrics.mean_run());
-                let what = "too many submissions wait; try again later, or send fewer at a time";
-                let body = refuse(StatusCode::TOO_MANY_REQUESTS, what);
-                ([(header::RETRY_AFTER, wait.to_string())], body).into_response()
-            }
-            Refusal::TooMany { capacity } => {
-                let what = format!("more than the {capacity} submissions that may wait at a time");
-                refuse(StatusCode::PAYLOAD_TOO_LARGE, &what)
-            }
-            Refusal::Closed => refuse(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"),
+    let refusal = service.queue.push(works.into_iter().enumerate().map(job).collect()).err()?;
+    service.metrics.refused();
+    Some(match refusal {
+        Refusal::Full { waiting } => {
+            let slots = service.verifier.facts().slots;
+            let wait = queue::retry_after(waiting, slots, service.metrics.mean_run());
+            let what = "too many submissions wait; try again later, or send fewer at a time";
+            let body = refuse(StatusCode::TOO_MANY_REQUESTS, what);
+            ([(header::RETRY_AFTER, wait.to_string())], body).into_response()
         }
+        Refusal::TooMany { capacity } => {
+            let what = format!("more than the {capacity} submissions that may wait at a time");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, &what)
+        }
+        Refusal::Closed => refuse(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"),
     })
 }
 

@@ -63,7 +63,9 @@ async fn run(service: &Service, request: Request) -> Result<Response, Response> 
         bench.metrics.ran_script(run.wall);
         shown(&run)
     });
-    enqueue(service, vec![work], &reply)?;
+    if let Some(refusal) = enqueue(service, vec![work], &reply) {
+        return Ok(refusal);
+    }
     drop(reply);
     let found = inbox.recv().await.map_or_else(
         || sandbox_error("the service ended before the script was run"),

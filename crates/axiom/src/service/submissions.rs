@@ -49,7 +49,9 @@ async fn judge(service: &Service, request: Request) -> Result<Response, Response
     let n = texts.len();
     let (reply, inbox) = unbounded_channel();
     let works = texts.into_iter().enumerate().map(|(i, text)| work(i + 1, text)).collect();
-    enqueue(service, works, &reply)?;
+    if let Some(refusal) = enqueue(service, works, &reply) {
+        return Ok(refusal);
+    }
     drop(reply);
     let found = Found { inbox, held: BTreeMap::new(), next: 0, any_order };
     if any_order || shape == Shape::Lines {

@@ -66,7 +66,7 @@ impl Service {
     fn metric(&self, name: &str) -> f64 {
         let text = self.ask("GET", "/metrics", "", "").body;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+        line.expect("a metric of that name").parse().unwrap()
     }
 
     fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
@@ -113,7 +113,7 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+        serde_json::from_str(&self.body).unwrap()
     }
 
     fn lines(&self) -> Vec<Value> {
@@ -243,7 +243,7 @@ fn results_are_streamed_while_others_run() {
 #[test]
 fn a_full_queue_says_when_to_come_back() {
     let service = Service::start(&["--queue", "6"]);
-    let all: Vec<Value> = (0..6).map(|i| sleeper(i)).collect();
+    let all: Vec<Value> = (0..6).map(sleeper).collect();
     let waiting = service.send("POST", "/verify", "", &lines(&all));
     service.wait_until("a queue", |s| s.metric("axiom_queue_length") == 4.0);
     let refused = service.post("/verify", &json!(all[..3]).to_string());
@@ -260,7 +260,7 @@ fn a_full_queue_says_when_to_come_back() {
 #[test]
 fn a_client_that_leaves_frees_its_slots() {
     let service = Service::start(&["--queue", "64"]);
-    let all: Vec<Value> = (0..60).map(|i| sleeper(i)).collect();
+    let all: Vec<Value> = (0..60).map(sleeper).collect();
     for shape in [lines(&all), json!(all).to_string()] {
         let leaver = service.send("POST", "/verify", "", &shape);
         service.wait_until("a queue", |s| s.metric("axiom_queue_length") > 50.0);
@@ -307,7 +307,7 @@ fn an_address_that_others_reach_is_refused_without_a_token() {
 #[test]
 fn told_to_end_it_answers_what_it_has_and_takes_no_more() {
     let mut service = Service::start(&[]);
-    let all: Vec<Value> = (0..4).map(|i| sleeper(i)).collect();
+    let all: Vec<Value> = (0..4).map(sleeper).collect();
     let waiting = service.send("POST", "/verify", "", &lines(&all));
     service.wait_until("work", |s| s.metric("axiom_in_flight") == 2.0);
     press_ctrl_c(&service.child);
