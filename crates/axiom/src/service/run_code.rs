@@ -167,7 +167,7 @@ mod tests {
         assert!(with("language", json!("cpp")).contains("only `python`"));
         assert!(with("run_timeout", json!(0)).contains("run_timeout"));
         assert!(with("run_timeout", json!(1e9)).contains("120 seconds"));
-        assert!(with("memory_limit_MB", json!(1 << 40)).contains("memory_limit_MB"));
+        assert!(with("memory_limit_MB", json!(1_u64 << 40)).contains("memory_limit_MB"));
         assert!(with("files", json!({ "a": "%" })).contains("base64"));
         assert!(with("code", json!(1)).contains("invalid type"));
         assert!(refusal(json!({ "language": "python" })).contains("code"));
