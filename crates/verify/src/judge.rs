@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::compare::{canonical, equal};
-use crate::{Comparator, Judgement, Submission, Value, Verdict, marshal};
+use crate::{Comparator, Judgement, Submission, Tier, Value, Verdict, marshal};
 
 /// Longest text of a detail, in characters.
 const DETAIL_MAX: usize = 160;
@@ -129,7 +129,7 @@ impl<'a> Trial<'a> {
             None => (Verdict::Violation, "results are missing".to_string()),
         };
         let passed = self.passed;
-        Judgement { verdict, passed, total, detail, cpu_ms: 0.0, wall_ms: 0.0 }
+        Judgement { verdict, passed, total, detail, cpu_ms: 0.0, wall_ms: 0.0, tier: Tier::None }
     }
 }
 

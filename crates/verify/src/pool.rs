@@ -3,14 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
-use std::thread::JoinHandle;
 
-use crate::jail::{Tier, landlock, seccomp};
+use crate::jail::Tier;
 use crate::python::{PythonInfo, find_python};
+use crate::slot::Slot;
+use crate::spawner::Spawner;
 use crate::zygote::Zygote;
-use crate::{Judgement, Submission, Verdict, VerifyError, canary, run};
+use crate::{Judgement, Submission, Verdict, VerifyError};
 
 /// What a verifier is started with.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ pub struct VerifierConfig {
     pub python: Option<PathBuf>,
     /// Run without walls where none can be built.
     pub allow_unsafe: bool,
+    /// This tier and no other; the strongest that stands where none is named.
+    pub tier: Option<Tier>,
 }
 
 /// What is in force.
@@ -38,7 +40,7 @@ pub struct SandboxFacts {
 #[derive(Debug)]
 pub struct Verifier {
     facts: SandboxFacts,
-    slots: Vec<Mutex<Option<Zygote>>>,
+    slots: Vec<Mutex<Slot>>,
     spawner: Spawner,
 }
 
@@ -50,14 +52,14 @@ impl Verifier {
     pub fn start(config: VerifierConfig) -> Result<Self, VerifyError> {
         let python = find_python(&config)?;
         let spawner = Spawner::start(python.clone()).map_err(VerifyError::Start)?;
-        let (tier, first) = strongest(&spawner, config.allow_unsafe)?;
-        let slots = NonZeroUsize::new(config.slots).map_or(1, NonZeroUsize::get);
-        let mut zygotes = vec![Mutex::new(Some(first))];
-        for slot in 1..slots {
-            zygotes.push(Mutex::new(Some(spawner.spawn(tier, slot)?)));
+        let (tier, first) = strongest(&spawner, &config)?;
+        let n_slots = NonZeroUsize::new(config.slots).map_or(1, NonZeroUsize::get);
+        let mut slots = vec![Mutex::new(Slot::new(0, first))];
+        for index in 1..n_slots {
+            slots.push(Mutex::new(Slot::new(index, spawner.spawn(tier, index)?)));
         }
-        let facts = SandboxFacts { tier, python, slots };
-        Ok(Self { facts, slots: zygotes, spawner })
+        let facts = SandboxFacts { tier, python, slots: n_slots };
+        Ok(Self { facts, slots, spawner })
     }
 
     /// What is in force.
@@ -67,7 +69,7 @@ impl Verifier {
 
     /// The process ids of the zygotes, for tests of faults.
     pub fn zygotes(&self) -> Vec<u32> {
-        self.slots.iter().filter_map(|s| lock(s).as_ref().map(Zygote::id)).collect()
+        self.slots.iter().filter_map(|slot| lock(slot).zygote()).collect()
     }
 
     /// Judges submissions; the judgements come in their order.
@@ -82,12 +84,12 @@ impl Verifier {
         let next = AtomicUsize::new(0);
         let found: Mutex<Vec<Option<Judgement>>> = Mutex::new(vec![None; submissions.len()]);
         let work = |slot: usize| {
-            let mut zygote = lock(&self.slots[slot]);
+            let mut slot = lock(&self.slots[slot]);
             while let Some((i, submission)) = {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 submissions.get(i).map(|s| (i, s))
             } {
-                let judgement = self.judge_one(&mut zygote, slot, submission);
+                let judgement = self.judge_one(&mut slot, submission);
                 lock(&found)[i] = Some(judgement);
             }
         };
@@ -110,46 +112,24 @@ impl Verifier {
         Ok(found)
     }
 
-    /// A broken zygote is replaced and the submission tried once more.
-    fn judge_one(
-        &self,
-        zygote: &mut Option<Zygote>,
-        slot: usize,
-        submission: &Submission,
-    ) -> Judgement {
+    fn judge_one(&self, slot: &mut Slot, submission: &Submission) -> Judgement {
+        let tier = self.facts.tier;
         if submission.program.trim().is_empty() {
-            return failed(submission, Verdict::NoProgram, "there is no program");
+            return failed(submission, tier, Verdict::NoProgram, "there is no program");
         }
-        let mut cause = String::new();
-        for _ in 0..2 {
-            if zygote.is_none() {
-                match self.spawner.spawn(self.facts.tier, slot) {
-                    Ok(fresh) => *zygote = Some(fresh),
-                    Err(e) => {
-                        cause = e.to_string();
-                        continue;
-                    }
-                }
-            }
-            let Some(running) = zygote.as_ref() else { continue };
-            match run::run(running, submission) {
-                Ok(outcome) => {
-                    let mut judgement = outcome.judgement;
-                    judgement.cpu_ms = outcome.cpu.as_secs_f64() * 1e3;
-                    judgement.wall_ms = outcome.wall.as_secs_f64() * 1e3;
-                    return judgement;
-                }
-                Err(e) => {
-                    cause = e.to_string();
-                    *zygote = None;
-                }
-            }
+        match slot.judge(&self.spawner, tier, submission) {
+            Ok(outcome) => Judgement {
+                tier,
+                cpu_ms: outcome.cpu.as_secs_f64() * 1e3,
+                wall_ms: outcome.wall.as_secs_f64() * 1e3,
+                ..outcome.judgement
+            },
+            Err(cause) => failed(submission, tier, Verdict::JudgeError, &cause),
         }
-        failed(submission, Verdict::JudgeError, &cause)
     }
 }
 
-fn failed(submission: &Submission, verdict: Verdict, detail: &str) -> Judgement {
+fn failed(submission: &Submission, tier: Tier, verdict: Verdict, detail: &str) -> Judgement {
     Judgement {
         verdict,
         passed: 0,
@@ -157,6 +137,7 @@ fn failed(submission: &Submission, verdict: Verdict, detail: &str) -> Judgement 
         detail: detail.to_string(),
         cpu_ms: 0.0,
         wall_ms: 0.0,
+        tier,
     }
 }
 
@@ -164,122 +145,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// The strongest tier that stands, with its first zygote.
-fn strongest(spawner: &Spawner, allow_unsafe: bool) -> Result<(Tier, Zygote), VerifyError> {
+/// The strongest tier that stands, or the one that was asked for, with its first zygote.
+fn strongest(spawner: &Spawner, config: &VerifierConfig) -> Result<(Tier, Zygote), VerifyError> {
     let mut reasons = Vec::new();
-    for tier in [Tier::Landlocked, Tier::NoFiles] {
+    for tier in config.tier.map_or(Tier::SAFE.to_vec(), |tier| vec![tier]) {
         match spawner.spawn(tier, 0) {
             Ok(zygote) => return Ok((tier, zygote)),
             Err(VerifyError::NoSandbox { reason }) => reasons.push(format!("{tier}: {reason}")),
             Err(other) => return Err(other),
         }
     }
-    if allow_unsafe {
+    if config.allow_unsafe {
         return Ok((Tier::None, spawner.spawn(Tier::None, 0)?));
     }
     Err(VerifyError::NoSandbox {
         reason: format!(
-            "{}; run on Linux 5.13 or newer with seccomp and Landlock, or (dangerous) pass --allow-unsafe",
+            "{}; allow seccomp filters here (Linux, a container's default profile will do), or (dangerous) pass --allow-unsafe",
             reasons.join("; ")
         ),
     })
-}
-
-/// A thread that starts zygotes. The kernel ends a zygote when the thread that started it
-/// ends, so this one lives as long as the verifier.
-#[derive(Debug)]
-struct Spawner {
-    orders: Option<Sender<Order>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-type Order = (Tier, usize, Sender<Result<Zygote, VerifyError>>);
-
-impl Spawner {
-    fn start(python: PythonInfo) -> std::io::Result<Self> {
-        let (orders, inbox): (Sender<Order>, Receiver<Order>) = channel();
-        let serve = move || {
-            for (tier, slot, reply) in inbox {
-                let started = Zygote::start(&python, tier, slot)
-                    .and_then(|z| canary::check(&z, tier).map(|()| z));
-                // Nobody waits for the answer only when the verifier is going down.
-                let _ = reply.send(started);
-            }
-        };
-        let thread = std::thread::Builder::new().name("zygotes".to_string()).spawn(serve)?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
-    }
-
-    /// A zygote whose canaries fail as they should.
-    fn spawn(&self, tier: Tier, slot: usize) -> Result<Zygote, VerifyError> {
-        let gone = || VerifyError::Start(std::io::Error::other("the spawner is gone"));
-        let (reply, answer) = channel();
-        let orders = self.orders.as_ref().ok_or_else(gone)?;
-        orders.send((tier, slot, reply)).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
-    }
-}
-
-impl Drop for Spawner {
-    fn drop(&mut self) {
-        self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there has already been reported.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// One wall, as `axiom doctor` shows it.
-#[derive(Debug, Clone)]
-pub struct Wall {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether it can be built here.
-    pub stands: bool,
-    /// Its version, or why not.
-    pub detail: String,
-}
-
-/// What this machine offers.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    /// The interpreter, if there is one.
-    pub python: Option<PythonInfo>,
-    /// Every wall.
-    pub walls: Vec<Wall>,
-    /// The strongest tier whose canaries all fail as they should.
-    pub tier: Option<Tier>,
-    /// What stands in the way.
-    pub problem: Option<String>,
-}
-
-/// Looks for an interpreter, tries every wall, and starts a zygote to be sure.
-pub fn probe(python: Option<PathBuf>) -> Probe {
-    let wall = |name, found: Result<String, String>| match found {
-        Ok(detail) => Wall { name, stands: true, detail },
-        Err(detail) => Wall { name, stands: false, detail },
-    };
-    let mut walls = vec![
-        wall("seccomp", seccomp::filters(true).map(|f| format!("{} filters", f.len()))),
-        wall("landlock", landlock::version().map(|v| format!("version {v}"))),
-    ];
-    let config = VerifierConfig { slots: 1, python, allow_unsafe: false };
-    let python = match find_python(&config) {
-        Ok(python) => python,
-        Err(e) => {
-            return Probe { python: None, walls, tier: None, problem: Some(e.to_string()) };
-        }
-    };
-    match Verifier::start(config) {
-        Ok(verifier) => {
-            let tier = verifier.facts().tier;
-            walls.push(wall("canaries", Ok("every escape was stopped".to_string())));
-            Probe { python: Some(python), walls, tier: Some(tier), problem: None }
-        }
-        Err(e) => {
-            walls.push(wall("canaries", Err(e.to_string())));
-            Probe { python: Some(python), walls, tier: None, problem: Some(e.to_string()) }
-        }
-    }
 }

@@ -1,39 +1,67 @@
 //! One candidate, from fork to reap: its limits are kept here, from outside.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::jail::rlimits;
 use crate::judge::{Ended, Outcome, Trial};
-use crate::zygote::{Zygote, socket_pair, wait_readable};
-use crate::{Submission, Value, marshal};
+use crate::zygote::Zygote;
+use crate::{Limits, Submission, Value, marshal, socket};
 
 /// How long the zygote may take to fork or to reap.
 const ZYGOTE_MAX: Duration = Duration::from_secs(5);
 /// A program that uses no CPU for so long waits for something that will not come.
 const IDLE_MAX: Duration = Duration::from_secs(1);
+/// The clocks of a running candidate are read at least so often.
+const LOOK_MAX: Duration = Duration::from_millis(200);
+/// A job of this size fits into any socket's buffer, so that writing it cannot block.
+const SOCKET_ROOM: usize = 32 << 10;
 /// A frame: length of the payload (4 bytes), kind (1 byte).
 const HEADER: usize = 5;
 
+/// What a candidate is given: the encoded job, and the limits that are kept from outside.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) limits: Limits,
+}
+
+/// How a candidate ended, apart from what it said.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) ended: Ended,
+    /// As `wait4` has it.
+    pub(crate) status: i32,
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
+}
+
 /// Runs a submission on a zygote and judges it. An error means that the zygote is broken.
 pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcome> {
-    let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
-    let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
-    // A zygote that is slow to fork is no fault of the program.
-    let start = Instant::now();
-    let mut watch = Watch {
-        pid,
-        start,
-        progress: (start, Duration::ZERO),
-        socket: ours.try_clone()?,
-        buffer: Vec::new(),
-        received: 0,
-    };
+    let job = Job { bytes: encode(submission)?, limits: submission.limits };
     let mut trial = Trial::new(submission);
-    send_job(ours, submission, start)?;
-    let ended = watch.follow(submission, &mut trial)?;
+    let run = execute(zygote, &job, |kind, payload| trial.frame(kind, payload))?;
+    let Run { ended, status, cpu, wall } = run;
+    Ok(Outcome { judgement: trial.verdict(ended, status), cpu, wall })
+}
+
+/// Runs a job on a zygote and hands over the frames that the candidate sends, until `take` says
+/// how it ended. An error means that the zygote is broken.
+pub(crate) fn execute(
+    zygote: &Zygote,
+    job: &Job,
+    take: impl FnMut(u8, &[u8]) -> Option<Ended>,
+) -> io::Result<Run> {
+    let (ours, theirs) = socket::pair(libc::SOCK_STREAM)?;
+    zygote.order(&theirs)?;
+    drop(theirs);
+    send_job(&ours, job)?;
+    // A zygote that is slow to fork is no fault of the program.
+    let pid = zygote.candidate(ZYGOTE_MAX)?;
+    let start = Instant::now();
+    let ended = Watch::new(pid, start, &ours, job.limits).follow(take)?;
     // Once the zygote is gone the number may be another process's.
     if !zygote.is_alive()? {
         return Err(io::Error::other("the zygote died"));
@@ -41,13 +69,11 @@ pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcom
     // SAFETY: the process is not reaped yet, so the number is still its own.
     unsafe { libc::kill(pid, libc::SIGKILL) };
     let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
-    let wall = start.elapsed();
-    Ok(Outcome { judgement: trial.verdict(ended, status), cpu, wall })
+    Ok(Run { ended, status, cpu, wall: start.elapsed() })
 }
 
-/// Sends the program, its inputs and its limits. Expected values stay here. The program runs
-/// only once all of it has arrived, so what fails here is never its fault.
-fn send_job(socket: OwnedFd, submission: &Submission, start: Instant) -> io::Result<()> {
+/// The program, its inputs and its limits. Expected values stay here.
+fn encode(submission: &Submission) -> io::Result<Vec<u8>> {
     let inputs = submission.tests.iter().map(|test| {
         let mut bytes = Vec::new();
         marshal::encode(&Value::Tuple(test.args.clone()), &mut bytes);
@@ -63,63 +89,61 @@ fn send_job(socket: OwnedFd, submission: &Submission, start: Instant) -> io::Res
     marshal::encode(&job, &mut bytes);
     let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
     bytes[..4].copy_from_slice(&size.to_le_bytes());
-    let left = Duration::from_millis(submission.limits.wall_ms).saturating_sub(start.elapsed());
-    let timeout = libc::timeval {
-        tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(1) + 1,
-        tv_usec: 0,
-    };
-    // SAFETY: the option's value is a valid timeval of the stated size.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_SNDTIMEO,
-            (&raw const timeout).cast(),
-            u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
-        );
+    Ok(bytes)
+}
+
+/// The program runs only once all of it has arrived, so what fails here is never its fault.
+fn send_job(socket: &OwnedFd, job: &Job) -> io::Result<()> {
+    if job.bytes.len() > SOCKET_ROOM {
+        socket::limit_writes(socket, ZYGOTE_MAX)?;
     }
     // The standard library ignores SIGPIPE at its start, so a write to a dead candidate fails.
-    File::from(socket).write_all(&bytes)
+    File::from(socket.try_clone()?).write_all(&job.bytes)
 }
 
 /// What is known of a running candidate.
-struct Watch {
+struct Watch<'a> {
     pid: libc::pid_t,
     start: Instant,
+    socket: &'a OwnedFd,
+    limits: Limits,
+    /// When its CPU clock was last read.
+    looked: Instant,
     /// When its CPU clock was last seen to move, and where it stood.
     progress: (Instant, Duration),
-    socket: OwnedFd,
     buffer: Vec<u8>,
+    /// Bytes of the buffer that are dealt with.
+    taken: usize,
     received: u64,
 }
 
-impl Watch {
+impl<'a> Watch<'a> {
+    fn new(pid: libc::pid_t, start: Instant, socket: &'a OwnedFd, limits: Limits) -> Self {
+        let progress = (start, Duration::ZERO);
+        let buffer = Vec::new();
+        Self { pid, start, socket, limits, looked: start, progress, buffer, taken: 0, received: 0 }
+    }
+
     /// Reads frames until the candidate is done, fails, or breaks a limit.
-    fn follow(&mut self, submission: &Submission, trial: &mut Trial<'_>) -> io::Result<Ended> {
-        let mut chunk = vec![0; 1 << 16];
-        let mut input = File::from(self.socket.try_clone()?);
+    fn follow(&mut self, mut take: impl FnMut(u8, &[u8]) -> Option<Ended>) -> io::Result<Ended> {
+        let mut next_look = self.next_look();
         loop {
-            while let Some((kind, payload)) = match self.frame(submission) {
-                Ok(frame) => frame,
-                Err(ended) => return Ok(ended),
-            } {
-                if let Some(ended) = trial.frame(kind, &payload) {
+            if let Some(ended) = self.frames(&mut take) {
+                return Ok(ended);
+            }
+            let now = Instant::now();
+            if now >= next_look {
+                if let Some(ended) = self.look(now) {
                     return Ok(ended);
                 }
+                next_look = self.next_look();
             }
-            let patience = match self.patience(submission) {
-                Ok(patience) => patience,
-                Err(ended) => return Ok(ended),
-            };
-            if !wait_readable(&self.socket, patience)? {
+            if !socket::wait_readable(self.socket, next_look.saturating_duration_since(now))? {
                 continue;
             }
-            match input.read(&mut chunk) {
+            match socket::read(self.socket, &mut self.buffer) {
                 Ok(0) => return Ok(Ended::Closed),
-                Ok(n) => {
-                    self.received += n as u64;
-                    self.buffer.extend_from_slice(&chunk[..n]);
-                }
+                Ok(n) => self.received += n as u64,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Ended::Closed),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
@@ -127,52 +151,59 @@ impl Watch {
         }
     }
 
-    /// The next whole frame in the buffer.
-    fn frame(&mut self, submission: &Submission) -> Result<Option<(u8, Vec<u8>)>, Ended> {
-        if self.received > submission.limits.output_bytes {
-            return Err(Ended::Output);
+    /// Hands over the whole frames in the buffer.
+    fn frames(&mut self, take: &mut impl FnMut(u8, &[u8]) -> Option<Ended>) -> Option<Ended> {
+        if self.received > self.limits.output_bytes {
+            return Some(Ended::Output);
         }
-        let Some((header, rest)) = self.buffer.split_at_checked(HEADER) else { return Ok(None) };
-        let size = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-        if u64::from(size) > submission.limits.output_bytes {
-            return Err(Ended::Output);
+        while let Some((header, rest)) = self.buffer[self.taken..].split_first_chunk::<HEADER>() {
+            let [a, b, c, d, kind] = *header;
+            let size = u32::from_le_bytes([a, b, c, d]);
+            if u64::from(size) > self.limits.output_bytes {
+                return Some(Ended::Output);
+            }
+            let Some(payload) = rest.get(..size as usize) else { break };
+            self.taken += HEADER + payload.len();
+            if let Some(ended) = take(kind, payload) {
+                return Some(ended);
+            }
         }
-        let size = size as usize;
-        if rest.len() < size {
-            return Ok(None);
-        }
-        let (kind, payload) = (header[4], rest[..size].to_vec());
-        self.buffer.drain(..HEADER + size);
-        Ok(Some((kind, payload)))
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        None
     }
 
-    /// How long to wait for more before the limits must be looked at again.
-    fn patience(&mut self, submission: &Submission) -> Result<Duration, Ended> {
-        let now = Instant::now();
-        let cpu_max = Duration::from_millis(submission.limits.cpu_ms);
-        let wall_max = Duration::from_millis(submission.limits.wall_ms);
-        let wall = now.duration_since(self.start);
+    /// Reads its clocks and holds them against the limits.
+    fn look(&mut self, now: Instant) -> Option<Ended> {
+        self.looked = now;
         let cpu = cpu_time(self.pid).unwrap_or(self.progress.1);
         if cpu > self.progress.1 + Duration::from_micros(100) {
             self.progress = (now, cpu);
         }
-        if cpu >= cpu_max {
-            return Err(Ended::Time("CPU"));
+        if cpu >= Duration::from_millis(self.limits.cpu_ms) {
+            return Some(Ended::Time("CPU"));
         }
-        if wall >= wall_max {
-            return Err(Ended::Time("wall"));
+        if now.duration_since(self.start) >= Duration::from_millis(self.limits.wall_ms) {
+            return Some(Ended::Time("wall"));
         }
-        let idle = now.duration_since(self.progress.0);
-        if idle >= IDLE_MAX {
+        if now.duration_since(self.progress.0) >= IDLE_MAX {
             if is_waiting(self.pid) {
-                return Err(Ended::Time("idle"));
+                return Some(Ended::Time("idle"));
             }
             // It wants a processor and gets none, which the wall limit bounds.
             self.progress.0 = now;
         }
-        let idle = now.duration_since(self.progress.0);
-        // One thread cannot use more CPU than the wall has time.
-        Ok((cpu_max - cpu).min(wall_max - wall).min(IDLE_MAX - idle).max(Duration::from_millis(1)))
+        None
+    }
+
+    /// When one of the limits may be broken at the earliest. One thread cannot use more CPU
+    /// than the wall has time, so the clock need not be read before.
+    fn next_look(&self) -> Instant {
+        let cpu_left = Duration::from_millis(self.limits.cpu_ms).saturating_sub(self.progress.1);
+        let wall_left = Duration::from_millis(self.limits.wall_ms)
+            .saturating_sub(self.looked.duration_since(self.start));
+        let left = cpu_left.min(wall_left).min(LOOK_MAX).max(Duration::from_millis(1));
+        self.looked + left
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the verifier found.
 
+use crate::Tier;
+
 /// The outcome of a program. A failing program is data; a failing sandbox is
 /// [`Verdict::JudgeError`], which the loops mask from learning and count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,4 +81,6 @@ pub struct Judgement {
     pub cpu_ms: f64,
     /// Wall time of the run, in milliseconds.
     pub wall_ms: f64,
+    /// What held the program while it ran. `Tier::None` stamps a judgement that nothing backs.
+    pub tier: Tier,
 }

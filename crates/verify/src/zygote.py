@@ -156,7 +156,7 @@ def read_exact(fd, size):
     return b"".join(parts)
 
 
-CEILINGS = {number: resource.getrlimit(number)[1] for number in range(resource.RLIMIT_AS + 1)}
+CEILINGS = {number: resource.getrlimit(number)[1] for number in range(resource.RLIMIT_AS + 4)}
 
 
 def write_frame(fd, kind, payload):
@@ -173,17 +173,19 @@ def write_frame(fd, kind, payload):
         os.write(fd, frame)
 
 
-def be_candidate(fd, tie_to_parent):
-    os.close(CONTROL_FD)
-    tie_to_parent()
-    size = int.from_bytes(read_exact(fd, 4), "little")
-    program, entry, tests, limits = marshal.loads(read_exact(fd, size))
+def limit(limits):
     for name, soft, hard in limits:
         # What is limited more tightly already cannot be loosened, and need not be.
         ceiling = CEILINGS[name]
         if ceiling != resource.RLIM_INFINITY:
             soft, hard = min(soft, ceiling), min(hard, ceiling)
         resource.setrlimit(name, (soft, hard))
+
+
+def be_candidate(fd):
+    size = int.from_bytes(read_exact(fd, 4), "little")
+    program, entry, tests, limits = marshal.loads(read_exact(fd, size))
+    limit(limits)
     run_program(program, entry, tests, lambda kind, payload: write_frame(fd, kind, payload))
 
 
@@ -263,8 +265,6 @@ def build_walls(config, ruleset_fd):
     # Changing the user clears both of these.
     require("parent death signal", prctl(1, 9, 0, 0, 0))
     require("not dumpable", prctl(4, 0, 0, 0, 0))
-    if os.getppid() != config["parent"]:
-        os._exit(0)
     require("no new privileges", prctl(38, 1, 0, 0, 0))
     if ruleset_fd >= 0:
         require("landlock", syscall(config["landlock_restrict_self"], ruleset_fd, 0, 0))
@@ -279,6 +279,7 @@ def build_walls(config, ruleset_fd):
         if syscall(config["seccomp"], 1, 4, address) != 0:
             require("seccomp filter", syscall(config["seccomp"], 1, 0, address))
 
+    limit(config["limits"])
     zygote = os.getpid()
 
     def tie_to_parent():
@@ -286,7 +287,8 @@ def build_walls(config, ruleset_fd):
         if os.getppid() != zygote:
             os._exit(0)
 
-    return tie_to_parent
+    # Nothing outlives process 1 of a namespace anyway.
+    return None if config["is_init"] else tie_to_parent
 
 
 def serve(control, tie_to_parent):
@@ -296,14 +298,23 @@ def serve(control, tie_to_parent):
         if not order:
             return
         fd = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
-        pid = fork()
+        try:
+            pid = fork()
+        except OSError as error:
+            close(fd)
+            control.send(("the zygote cannot fork: " + os.strerror(error.errno)).encode())
+            continue
         if pid == 0:
             try:
-                be_candidate(fd, tie_to_parent)
+                if tie_to_parent:
+                    tie_to_parent()
+                # The kernel tells the verifier who says this, and by which number it knows us.
+                control.send(b"P")
+                close(CONTROL_FD)
+                be_candidate(fd)
             finally:
                 os._exit(0)
         close(fd)
-        control.send(pid.to_bytes(4, "little"))
         # Reaping waits for the order, so that the verifier never holds a stale pid.
         if not control.recv(1):
             return

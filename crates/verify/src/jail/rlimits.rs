@@ -1,4 +1,5 @@
-//! The wall of resource limits, put up in every fork before the program is compiled.
+//! The wall of resource limits: what never changes is put up once, in the zygote, and the rest
+//! in every fork before the program is compiled.
 //!
 //! Processor time is limited twice: from outside by the watcher in `run.rs`, which decides the
 //! verdict, and here, a second later, for a candidate whose watcher has died.
@@ -7,19 +8,33 @@ use crate::{Limits, Value};
 
 const OPEN_FILES_MAX: i64 = 16;
 const FILE_BYTES_MAX: i64 = 1 << 20;
+const SIGNALS_MAX: i64 = 64;
 
 /// `(resource, soft, hard)` for each limit of a candidate, as the zygote wants them.
 pub(crate) fn of(limits: &Limits) -> Value {
     let memory = i64::try_from(limits.memory_mib.saturating_mul(1 << 20)).unwrap_or(i64::MAX);
     let cpu_s = i64::try_from(limits.cpu_ms.div_ceil(1000)).unwrap_or(i64::MAX - 2);
-    let all = [
+    triples(&[
         (libc::RLIMIT_AS, memory, memory),
         (libc::RLIMIT_CPU, cpu_s + 1, cpu_s + 2),
+        // The zygote itself has to fork.
         (libc::RLIMIT_NPROC, 0, 0),
+    ])
+}
+
+/// Likewise, for all that a zygote and its forks ever do.
+pub(crate) fn lasting() -> Value {
+    triples(&[
         (libc::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX),
         (libc::RLIMIT_FSIZE, FILE_BYTES_MAX, FILE_BYTES_MAX),
         (libc::RLIMIT_CORE, 0, 0),
-    ];
+        (libc::RLIMIT_MEMLOCK, 0, 0),
+        (libc::RLIMIT_MSGQUEUE, 0, 0),
+        (libc::RLIMIT_SIGPENDING, SIGNALS_MAX, SIGNALS_MAX),
+    ])
+}
+
+fn triples(all: &[(libc::__rlimit_resource_t, i64, i64)]) -> Value {
     let triple = |(name, soft, hard): &(_, i64, i64)| {
         Value::Tuple(vec![Value::Int(i64::from(*name)), Value::Int(*soft), Value::Int(*hard)])
     };

@@ -220,6 +220,7 @@ fn a_missing_interpreter_is_an_error() {
         slots: 1,
         python: Some("/nothing/like/python3".into()),
         allow_unsafe: true,
+        ..verify::VerifierConfig::default()
     };
     match verify::Verifier::start(config) {
         Err(VerifyError::Python { reason }) => assert!(reason.contains("/nothing/like/python3")),
