@@ -35,6 +35,7 @@ pub(crate) struct Run {
     /// As `wait4` has it.
     pub(crate) status: i32,
     pub(crate) cpu: Duration,
+    /// From the order to the end; the limit counts from when the candidate is there.
     pub(crate) wall: Duration,
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn execute(
     take: impl FnMut(u8, &[u8]) -> Option<Ended>,
 ) -> io::Result<Run> {
     let (ours, theirs) = socket::pair(libc::SOCK_STREAM)?;
+    let ordered = Instant::now();
     zygote.order(&theirs)?;
     drop(theirs);
     send_job(&ours, job)?;
@@ -69,7 +71,7 @@ pub(crate) fn execute(
     // SAFETY: the process is not reaped yet, so the number is still its own.
     unsafe { libc::kill(pid, libc::SIGKILL) };
     let (status, cpu) = zygote.reap(ZYGOTE_MAX)?;
-    Ok(Run { ended, status, cpu, wall: start.elapsed() })
+    Ok(Run { ended, status, cpu, wall: ordered.elapsed() })
 }
 
 /// The program, its inputs and its limits. Expected values stay here.
@@ -146,6 +148,10 @@ impl<'a> Watch<'a> {
                 Ok(n) => self.received += n as u64,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Ended::Closed),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // Readable, and nothing to read: a byte out of band.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Ended::Protocol("a message beside the stream"));
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -226,4 +232,27 @@ fn is_waiting(pid: libc::pid_t) -> bool {
     // The state follows the name, which stands in parentheses and may hold any character.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     !matches!(state, Some('R' | 'D'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_byte_out_of_band_does_not_hold_the_verifier_up() {
+        let (ours, theirs) = socket::pair(libc::SOCK_STREAM).unwrap();
+        // SAFETY: the byte is readable.
+        let sent =
+            unsafe { libc::send(theirs.as_raw_fd(), [0_u8].as_ptr().cast(), 1, libc::MSG_OOB) };
+        if sent < 0 {
+            return; // Before Linux 5.15 there is no such thing.
+        }
+        let own = libc::pid_t::try_from(std::process::id()).unwrap();
+        let limits = Limits { cpu_ms: u64::MAX, ..Limits::default() };
+        let mut watch = Watch::new(own, Instant::now(), &ours, limits);
+        let ended = watch.follow(|_, _| None).unwrap();
+        assert!(matches!(ended, Ended::Protocol(_) | Ended::Closed), "{ended:?}");
+    }
 }

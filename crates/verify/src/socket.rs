@@ -108,14 +108,20 @@ fn receive_now(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Option
     }
 }
 
-/// Appends what has arrived to `buffer`; 0 bytes at the end of the stream.
+/// Appends what has arrived to `buffer`; 0 bytes at the end of the stream. Never waits, so that
+/// nothing that only looks like an arrival can hold the reader up.
 pub(crate) fn read(socket: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     const CHUNK: usize = 1 << 16;
     buffer.reserve(CHUNK);
     let room = buffer.spare_capacity_mut();
     // SAFETY: the room is writable for its length, and what was written is initialised.
     unsafe {
-        let n = libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0);
+        let n = libc::recv(
+            socket.as_raw_fd(),
+            room.as_mut_ptr().cast(),
+            room.len(),
+            libc::MSG_DONTWAIT,
+        );
         let Ok(n) = usize::try_from(n) else { return Err(io::Error::last_os_error()) };
         buffer.set_len(buffer.len() + n);
         Ok(n)

@@ -10,18 +10,23 @@ mod determinism;
 mod escapes;
 mod faults;
 mod honest;
-mod ordinary_user;
+mod tiers;
 mod verdicts;
 
 use std::process::Command;
 use std::sync::Arc;
 
-use verify::{Comparator, Judgement, Limits, Submission, TestCase, Value, Verdict};
-use verify::{Verifier, VerifierConfig};
+use verify::{Comparator, Judgement, Limits, Submission, TestCase, Tier, Value, Verdict};
+use verify::{Verifier, VerifierConfig, VerifyError};
 
 /// Each test has its own, so that dropping it is tested everywhere.
 fn verifier() -> Verifier {
     Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() }).unwrap()
+}
+
+/// One in this tier or none.
+fn verifier_in(tier: Tier, slots: usize) -> Result<Verifier, VerifyError> {
+    Verifier::start(VerifierConfig { slots, tier: Some(tier), ..VerifierConfig::default() })
 }
 
 /// Tests from JSON, with `$tuple` and its like: `[[arguments, expected], …]`.
