@@ -12,6 +12,9 @@ use crate::spawner::Spawner;
 use crate::zygote::Zygote;
 use crate::{Judgement, Submission, Verdict, VerifyError};
 
+/// Runs of one zygote. What leaks little by little, here or in the kernel, ends with it.
+const RUNS_MAX: u64 = 100_000;
+
 /// What a verifier is started with.
 #[derive(Debug, Clone, Default)]
 pub struct VerifierConfig {
@@ -23,6 +26,8 @@ pub struct VerifierConfig {
     pub allow_unsafe: bool,
     /// This tier and no other; the strongest that stands where none is named.
     pub tier: Option<Tier>,
+    /// Runs after which a zygote is replaced by a new one; 100,000 where nothing is said.
+    pub runs_per_zygote: Option<u64>,
 }
 
 /// What is in force.
@@ -54,9 +59,10 @@ impl Verifier {
         let spawner = Spawner::start(python.clone()).map_err(VerifyError::Start)?;
         let (tier, first) = strongest(&spawner, &config)?;
         let n_slots = NonZeroUsize::new(config.slots).map_or(1, NonZeroUsize::get);
-        let mut slots = vec![Mutex::new(Slot::new(0, first))];
+        let runs_max = config.runs_per_zygote.unwrap_or(RUNS_MAX);
+        let mut slots = vec![Mutex::new(Slot::new(0, first, runs_max))];
         for index in 1..n_slots {
-            slots.push(Mutex::new(Slot::new(index, spawner.spawn(tier, index)?)));
+            slots.push(Mutex::new(Slot::new(index, spawner.spawn(tier, index)?, runs_max)));
         }
         let facts = SandboxFacts { tier, python, slots: n_slots };
         Ok(Self { facts, slots, spawner })

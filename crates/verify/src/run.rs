@@ -208,8 +208,7 @@ impl<'a> Watch<'a> {
         let cpu_left = Duration::from_millis(self.limits.cpu_ms).saturating_sub(self.progress.1);
         let wall_left = Duration::from_millis(self.limits.wall_ms)
             .saturating_sub(self.looked.duration_since(self.start));
-        let left = cpu_left.min(wall_left).min(LOOK_MAX).max(Duration::from_millis(1));
-        self.looked + left
+        self.looked + cpu_left.min(wall_left).min(LOOK_MAX)
     }
 }
 

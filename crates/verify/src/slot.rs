@@ -9,8 +9,6 @@ use crate::spawner::Spawner;
 use crate::zygote::Zygote;
 use crate::{Submission, run};
 
-/// Runs of one zygote. What leaks little by little, here or in the kernel, ends with it.
-const RUNS_MAX: u64 = 100_000;
 /// After so many faults in a row nothing is tried for a while.
 const FAULTS_MAX: u32 = 3;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -21,14 +19,15 @@ pub(crate) struct Slot {
     index: usize,
     zygote: Option<Zygote>,
     runs: u64,
+    runs_max: u64,
     faults: u32,
     /// The last fault, and until when it is the answer to everything.
     pause: Option<(String, Instant)>,
 }
 
 impl Slot {
-    pub(crate) fn new(index: usize, zygote: Zygote) -> Self {
-        Self { index, zygote: Some(zygote), runs: 0, faults: 0, pause: None }
+    pub(crate) fn new(index: usize, zygote: Zygote, runs_max: u64) -> Self {
+        Self { index, zygote: Some(zygote), runs: 0, runs_max, faults: 0, pause: None }
     }
 
     /// The process id of its zygote.
@@ -70,7 +69,7 @@ impl Slot {
     }
 
     fn ready(&mut self, spawner: &Spawner, tier: Tier) -> Result<&Zygote, String> {
-        let fit = |z: &Zygote| self.runs < RUNS_MAX && !z.python_has_changed();
+        let fit = |z: &Zygote| self.runs < self.runs_max && !z.python_has_changed();
         let zygote = match self.zygote.take().filter(fit) {
             Some(zygote) => zygote,
             None => {

@@ -297,6 +297,9 @@ def serve(control, tie_to_parent):
         order, ancillary, _, _ = control.recvmsg(1, 64)
         if not order:
             return
+        if not ancillary:
+            control.send(b"the zygote is out of descriptors")
+            continue
         fd = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
         try:
             pid = fork()
