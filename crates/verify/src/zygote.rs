@@ -16,8 +16,10 @@ use crate::{Value, VerifyError, marshal, socket};
 const SCRIPT: &str = include_str!("zygote.py");
 /// Imports and warm-up take tens of milliseconds; a busy machine may need far longer.
 const START_MAX: Duration = Duration::from_secs(20);
-/// Everything that the interpreter is told by its surroundings.
-const ENVIRONMENT: [&str; 3] = ["PYTHONHASHSEED=0", "LC_CTYPE=C.UTF-8", "TZ=UTC"];
+/// Everything that the interpreter is told by its surroundings. The loader is to look up all
+/// functions at the start, and not again in every fork.
+const ENVIRONMENT: [&str; 4] =
+    ["PYTHONHASHSEED=0", "LC_CTYPE=C.UTF-8", "TZ=UTC", "LD_BIND_NOW=1"];
 
 /// A zygote that answers orders.
 #[derive(Debug)]
