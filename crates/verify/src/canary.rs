@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::jail::Tier;
-use crate::zygote::Zygote;
-use crate::{Comparator, Limits, Submission, TestCase, Value, Verdict, VerifyError, run};
+use crate::worker::Worker;
+use crate::{Comparator, Limits, Submission, TestCase, Value, Verdict, VerifyError};
 
 /// What becomes of a program that tries: an exception of its own, or its end on the spot.
 #[derive(Debug, Clone, Copy)]
@@ -93,15 +93,16 @@ def f():
     raise PermissionError('refused')
 ";
 
-/// Runs every canary on a zygote of `tier`; an error names the wall that does not hold.
-pub(crate) fn check(zygote: &Zygote, tier: Tier) -> Result<(), VerifyError> {
+/// Runs every canary; an error names the wall that does not hold.
+pub(crate) fn check(worker: &Worker) -> Result<(), VerifyError> {
+    let tier = worker.tier();
     let honest = "def f():\n    return 'escaped'\n";
-    expect(zygote, "an honest program", honest, 1_000, &[Verdict::Accepted])?;
+    expect(worker, "an honest program", honest, 1_000, &[Verdict::Accepted])?;
     let wrong = "def f():\n    return 'other'\n";
-    expect(zygote, "a wrong program", wrong, 1_000, &[Verdict::WrongAnswer])?;
+    expect(worker, "a wrong program", wrong, 1_000, &[Verdict::WrongAnswer])?;
     if tier.has_landlock() {
         let lazy = "def f():\n    import colorsys\n    return 'escaped'\n";
-        expect(zygote, "an import of the library", lazy, 1_000, &[Verdict::Accepted])?;
+        expect(worker, "an import of the library", lazy, 1_000, &[Verdict::Accepted])?;
     }
     if tier == Tier::None {
         return Ok(());
@@ -112,16 +113,16 @@ pub(crate) fn check(zygote: &Zygote, tier: Tier) -> Result<(), VerifyError> {
             Killed => &[Verdict::Violation],
             Either => &[Verdict::RuntimeError, Verdict::Violation],
         };
-        expect(zygote, what, program, 1_000, verdicts)?;
+        expect(worker, what, program, 1_000, verdicts)?;
     }
     let endless = "def f():\n    while True:\n        pass\n";
-    expect(zygote, "an endless loop", endless, 10, &[Verdict::TimeLimit])?;
+    expect(worker, "an endless loop", endless, 10, &[Verdict::TimeLimit])?;
     let large = "def f():\n    return len(bytearray(1 << 30))\n";
-    expect(zygote, "too much memory", large, 1_000, &[Verdict::MemoryLimit])
+    expect(worker, "too much memory", large, 1_000, &[Verdict::MemoryLimit])
 }
 
 fn expect(
-    zygote: &Zygote,
+    worker: &Worker,
     what: &str,
     program: &str,
     cpu_ms: u64,
@@ -137,9 +138,8 @@ fn expect(
         stop_at_first_failure: false,
     };
     let no_sandbox = |reason| VerifyError::NoSandbox { reason };
-    let found = run::run(zygote, &submission)
-        .map_err(|e| no_sandbox(format!("canary `{what}`: {e}")))?
-        .judgement;
+    let found =
+        worker.run(&submission).map_err(|e| no_sandbox(format!("canary `{what}`: {e}")))?.judgement;
     if verdicts.contains(&found.verdict) {
         return Ok(());
     }

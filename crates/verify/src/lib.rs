@@ -12,7 +12,9 @@ compile_error!(
 
 mod canary;
 mod compare;
+mod container;
 mod error;
+mod host;
 mod jail;
 mod judge;
 mod limits;
@@ -27,9 +29,13 @@ mod spawner;
 mod submission;
 mod value;
 mod verdict;
+mod wire;
+mod worker;
 mod zygote;
 
+pub use container::SandboxCommand;
 pub use error::VerifyError;
+pub use host::serve_host;
 pub use jail::Tier;
 pub use limits::Limits;
 pub use pool::{SandboxFacts, Verifier, VerifierConfig};

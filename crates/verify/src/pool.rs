@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::container::SandboxCommand;
 use crate::jail::Tier;
 use crate::python::{PythonInfo, find_python};
 use crate::slot::Slot;
-use crate::spawner::Spawner;
-use crate::zygote::Zygote;
+use crate::spawner::{Source, Spawner};
+use crate::worker::Worker;
 use crate::{Judgement, Submission, Verdict, VerifyError};
 
 /// Runs of one zygote. What leaks little by little, here or in the kernel, ends with it.
-const RUNS_MAX: u64 = 100_000;
+pub(crate) const RUNS_MAX: u64 = 100_000;
 
 /// What a verifier is started with.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,8 @@ pub struct VerifierConfig {
     pub tier: Option<Tier>,
     /// Runs after which a zygote is replaced by a new one; 100,000 where nothing is said.
     pub runs_per_zygote: Option<u64>,
+    /// Run the zygotes in a sandbox that this command builds, one for each slot.
+    pub sandbox: Option<SandboxCommand>,
 }
 
 /// What is in force.
@@ -39,6 +42,8 @@ pub struct SandboxFacts {
     pub python: PythonInfo,
     /// Programs judged at the same time.
     pub slots: usize,
+    /// The command that builds another sandbox around all of it.
+    pub command: Option<String>,
 }
 
 /// A pool of zygotes that judges submissions.
@@ -55,16 +60,21 @@ impl Verifier {
     /// # Errors
     /// If there is no usable Python, or no tier stands and `allow_unsafe` is not set.
     pub fn start(config: VerifierConfig) -> Result<Self, VerifyError> {
-        let python = find_python(&config)?;
-        let spawner = Spawner::start(python.clone()).map_err(VerifyError::Start)?;
-        let (tier, first) = strongest(&spawner, &config)?;
+        let source = match &config.sandbox {
+            Some(command) => Source::Command(command.clone()),
+            None => Source::Python(find_python(&config)?),
+        };
+        let spawner = Spawner::start(source).map_err(VerifyError::Start)?;
+        let first = strongest(&spawner, &config)?;
+        let (tier, python) = (first.tier(), first.python().clone());
         let n_slots = NonZeroUsize::new(config.slots).map_or(1, NonZeroUsize::get);
         let runs_max = config.runs_per_zygote.unwrap_or(RUNS_MAX);
         let mut slots = vec![Mutex::new(Slot::new(0, first, runs_max))];
         for index in 1..n_slots {
             slots.push(Mutex::new(Slot::new(index, spawner.spawn(tier, index)?, runs_max)));
         }
-        let facts = SandboxFacts { tier, python, slots: n_slots };
+        let command = config.sandbox.map(|command| command.template);
+        let facts = SandboxFacts { tier, python, slots: n_slots, command };
         Ok(Self { facts, slots, spawner })
     }
 
@@ -75,7 +85,7 @@ impl Verifier {
 
     /// The process ids of the zygotes, for tests of faults.
     pub fn zygotes(&self) -> Vec<u32> {
-        self.slots.iter().filter_map(|slot| lock(slot).zygote()).collect()
+        self.slots.iter().filter_map(|slot| lock(slot).worker_id()).collect()
     }
 
     /// Judges submissions; the judgements come in their order.
@@ -123,7 +133,7 @@ impl Verifier {
         if submission.program.trim().is_empty() {
             return failed(submission, tier, Verdict::NoProgram, "there is no program");
         }
-        match slot.judge(&self.spawner, tier, submission) {
+        match slot.attempt_twice(&self.spawner, |worker| worker.run(submission)) {
             Ok(outcome) => Judgement {
                 tier,
                 cpu_ms: outcome.cpu.as_secs_f64() * 1e3,
@@ -151,23 +161,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// The strongest tier that stands, or the one that was asked for, with its first zygote.
-fn strongest(spawner: &Spawner, config: &VerifierConfig) -> Result<(Tier, Zygote), VerifyError> {
+/// A worker in the strongest tier that stands, or in the one that was asked for.
+pub(crate) fn strongest(spawner: &Spawner, config: &VerifierConfig) -> Result<Worker, VerifyError> {
     let mut reasons = Vec::new();
-    for tier in config.tier.map_or(Tier::SAFE.to_vec(), |tier| vec![tier]) {
+    let tiers = match (config.tier, &config.sandbox) {
+        (Some(tier), _) => vec![tier],
+        // The host chooses.
+        (None, Some(_)) => vec![Tier::Namespaces],
+        (None, None) => Tier::SAFE.to_vec(),
+    };
+    for tier in tiers {
         match spawner.spawn(tier, 0) {
-            Ok(zygote) => return Ok((tier, zygote)),
+            Ok(worker) if config.tier.is_some_and(|wanted| wanted != worker.tier()) => {
+                reasons.push(format!("{tier}: the host offers {}", worker.tier()));
+            }
+            Ok(worker) => return Ok(worker),
+            Err(VerifyError::NoSandbox { reason }) if config.sandbox.is_some() => {
+                return Err(VerifyError::NoSandbox { reason });
+            }
             Err(VerifyError::NoSandbox { reason }) => reasons.push(format!("{tier}: {reason}")),
             Err(other) => return Err(other),
         }
     }
-    if config.allow_unsafe {
-        return Ok((Tier::None, spawner.spawn(Tier::None, 0)?));
+    if config.allow_unsafe && config.sandbox.is_none() {
+        return spawner.spawn(Tier::None, 0);
     }
-    Err(VerifyError::NoSandbox {
-        reason: format!(
-            "{}; allow seccomp filters here (Linux, a container's default profile will do), or (dangerous) pass --allow-unsafe",
-            reasons.join("; ")
-        ),
-    })
+    Err(VerifyError::NoSandbox { reason: format!("{}; {ALTERNATIVES}", reasons.join("; ")) })
 }
+
+const ALTERNATIVES: &str = "allow seccomp filters here (a container's default profile does), \
+    build the sandbox with another program (--sandbox-command), \
+    or (dangerous) pass --allow-unsafe";

@@ -53,7 +53,7 @@ for folder in sorted(set(map(os.path.realpath, folders))):
 "#;
 
 /// The interpreter in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PythonInfo {
     /// The real executable, behind any launcher.
     pub path: PathBuf,
@@ -75,6 +75,11 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 impl PythonInfo {
+    /// One that is somewhere else, out of reach.
+    pub(crate) fn elsewhere(path: &str, version: &str) -> Self {
+        Self { path: path.into(), version: version.to_owned(), ..Self::default() }
+    }
+
     /// Whether the executable has been replaced since it was looked at.
     pub(crate) fn has_changed(&self) -> bool {
         stamp(&self.path) != self.stamp

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::jail::rlimits;
-use crate::judge::{Ended, Outcome, Trial};
+use crate::judge::Ended;
 use crate::zygote::Zygote;
 use crate::{Limits, Submission, Value, marshal, socket};
 
@@ -39,15 +39,6 @@ pub(crate) struct Run {
     pub(crate) wall: Duration,
 }
 
-/// Runs a submission on a zygote and judges it. An error means that the zygote is broken.
-pub(crate) fn run(zygote: &Zygote, submission: &Submission) -> io::Result<Outcome> {
-    let job = Job { bytes: encode(submission)?, limits: submission.limits };
-    let mut trial = Trial::new(submission);
-    let run = execute(zygote, &job, |kind, payload| trial.frame(kind, payload))?;
-    let Run { ended, status, cpu, wall } = run;
-    Ok(Outcome { judgement: trial.verdict(ended, status), cpu, wall })
-}
-
 /// Runs a job on a zygote and hands over the frames that the candidate sends, until `take` says
 /// how it ended. An error means that the zygote is broken.
 pub(crate) fn execute(
@@ -75,7 +66,7 @@ pub(crate) fn execute(
 }
 
 /// The program, its inputs and its limits. Expected values stay here.
-fn encode(submission: &Submission) -> io::Result<Vec<u8>> {
+pub(crate) fn encode(submission: &Submission) -> io::Result<Vec<u8>> {
     let inputs = submission.tests.iter().map(|test| {
         let mut bytes = Vec::new();
         marshal::encode(&Value::Tuple(test.args.clone()), &mut bytes);

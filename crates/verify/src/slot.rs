@@ -1,13 +1,12 @@
 //! A place where programs are judged one after the other, on a zygote that is replaced when it
 //! breaks, when its Python has been replaced, and now and then for hygiene.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::jail::Tier;
-use crate::judge::Outcome;
 use crate::spawner::Spawner;
-use crate::zygote::Zygote;
-use crate::{Submission, run};
+use crate::worker::Worker;
 
 /// After so many faults in a row nothing is tried for a while.
 const FAULTS_MAX: u32 = 3;
@@ -17,7 +16,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Slot {
     index: usize,
-    zygote: Option<Zygote>,
+    tier: Tier,
+    worker: Option<Worker>,
     runs: u64,
     runs_max: u64,
     faults: u32,
@@ -26,41 +26,37 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(index: usize, zygote: Zygote, runs_max: u64) -> Self {
-        Self { index, zygote: Some(zygote), runs: 0, runs_max, faults: 0, pause: None }
+    pub(crate) fn new(index: usize, worker: Worker, runs_max: u64) -> Self {
+        let tier = worker.tier();
+        Self { index, tier, worker: Some(worker), runs: 0, runs_max, faults: 0, pause: None }
     }
 
-    /// The process id of its zygote.
-    pub(crate) fn zygote(&self) -> Option<u32> {
-        self.zygote.as_ref().map(Zygote::id)
+    /// The process id of its worker.
+    pub(crate) fn worker_id(&self) -> Option<u32> {
+        self.worker.as_ref().map(Worker::id)
     }
 
-    /// Judges a submission; where the sandbox fails, once more on a new zygote. An error is the
+    /// Has the worker do something; where it fails, once more on a new one. An error is the
     /// cause of the second fault.
-    pub(crate) fn judge(
+    pub(crate) fn attempt_twice<T>(
         &mut self,
         spawner: &Spawner,
-        tier: Tier,
-        submission: &Submission,
-    ) -> Result<Outcome, String> {
-        self.try_once(spawner, tier, submission)
-            .or_else(|_| self.try_once(spawner, tier, submission))
+        mut work: impl FnMut(&Worker) -> io::Result<T>,
+    ) -> Result<T, String> {
+        self.attempt(spawner, &mut work).or_else(|_| self.attempt(spawner, &mut work))
     }
 
-    fn try_once(
+    fn attempt<T>(
         &mut self,
         spawner: &Spawner,
-        tier: Tier,
-        submission: &Submission,
-    ) -> Result<Outcome, String> {
+        work: &mut impl FnMut(&Worker) -> io::Result<T>,
+    ) -> Result<T, String> {
         if let Some((cause, until)) = &self.pause
             && Instant::now() < *until
         {
             return Err(cause.clone());
         }
-        let found = self
-            .ready(spawner, tier)
-            .and_then(|zygote| run::run(zygote, submission).map_err(|e| e.to_string()));
+        let found = self.ready(spawner).and_then(|w| work(w).map_err(|e| e.to_string()));
         match &found {
             Ok(_) => self.succeeded(),
             Err(cause) => self.failed(cause),
@@ -68,16 +64,16 @@ impl Slot {
         found
     }
 
-    fn ready(&mut self, spawner: &Spawner, tier: Tier) -> Result<&Zygote, String> {
-        let fit = |z: &Zygote| self.runs < self.runs_max && !z.python_has_changed();
-        let zygote = match self.zygote.take().filter(fit) {
-            Some(zygote) => zygote,
+    fn ready(&mut self, spawner: &Spawner) -> Result<&Worker, String> {
+        let fit = |worker: &Worker| self.runs < self.runs_max && !worker.is_outdated();
+        let worker = match self.worker.take().filter(fit) {
+            Some(worker) => worker,
             None => {
                 self.runs = 0;
-                spawner.spawn(tier, self.index).map_err(|e| with_source(&e))?
+                spawner.spawn(self.tier, self.index).map_err(|e| with_source(&e))?
             }
         };
-        Ok(self.zygote.insert(zygote))
+        Ok(self.worker.insert(worker))
     }
 
     fn succeeded(&mut self) {
@@ -87,7 +83,7 @@ impl Slot {
     }
 
     fn failed(&mut self, cause: &str) {
-        self.zygote = None;
+        self.worker = None;
         self.faults += 1;
         if self.faults >= FAULTS_MAX {
             let doublings = (self.faults - FAULTS_MAX).min(10);

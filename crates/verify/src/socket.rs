@@ -1,7 +1,7 @@
 //! Messages between the verifier and its zygotes, over pairs of connected sockets.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Room for one control message, aligned as the kernel wants it.
@@ -129,7 +129,7 @@ pub(crate) fn read(socket: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> 
 }
 
 /// Waits until there is something to read, or the end; false when time is up.
-pub(crate) fn wait_readable(socket: &OwnedFd, patience: Duration) -> io::Result<bool> {
+pub(crate) fn wait_readable(socket: &impl AsRawFd, patience: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // Rounded up, so that a wait never ends before its time.
     let ms = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);

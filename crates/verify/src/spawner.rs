@@ -1,14 +1,23 @@
-//! A thread that starts zygotes. The kernel ends a zygote when the thread that started it ends,
+//! A thread that starts workers. The kernel ends a zygote when the thread that started it ends,
 //! so this one lives as long as the verifier.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use crate::container::{Container, SandboxCommand};
 use crate::jail::Tier;
 use crate::python::PythonInfo;
+use crate::worker::Worker;
 use crate::zygote::Zygote;
 use crate::{VerifyError, canary};
+
+/// What workers are made from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Python(PythonInfo),
+    Command(SandboxCommand),
+}
 
 #[derive(Debug)]
 pub(crate) struct Spawner {
@@ -20,24 +29,24 @@ pub(crate) struct Spawner {
 struct Order {
     tier: Tier,
     slot: usize,
-    reply: Sender<Result<Zygote, VerifyError>>,
+    reply: Sender<Result<Worker, VerifyError>>,
 }
 
 impl Spawner {
-    pub(crate) fn start(mut python: PythonInfo) -> io::Result<Self> {
+    pub(crate) fn start(mut source: Source) -> io::Result<Self> {
         let (orders, inbox): (Sender<Order>, Receiver<Order>) = channel();
         let serve = move || {
             for Order { tier, slot, reply } in inbox {
                 // Nobody waits for the answer only when the verifier is going down.
-                let _ = reply.send(start(&mut python, tier, slot));
+                let _ = reply.send(start(&mut source, tier, slot));
             }
         };
         let thread = std::thread::Builder::new().name("zygotes".to_string()).spawn(serve)?;
         Ok(Self { orders: Some(orders), thread: Some(thread) })
     }
 
-    /// A zygote whose canaries fail as they should.
-    pub(crate) fn spawn(&self, tier: Tier, slot: usize) -> Result<Zygote, VerifyError> {
+    /// A worker whose canaries fail as they should.
+    pub(crate) fn spawn(&self, tier: Tier, slot: usize) -> Result<Worker, VerifyError> {
         let gone = || VerifyError::Start(io::Error::other("the spawner is gone"));
         let (reply, answer) = channel();
         let orders = self.orders.as_ref().ok_or_else(gone)?;
@@ -46,13 +55,18 @@ impl Spawner {
     }
 }
 
-fn start(python: &mut PythonInfo, tier: Tier, slot: usize) -> Result<Zygote, VerifyError> {
-    if python.has_changed() {
-        *python = python.again()?;
-    }
-    let zygote = Zygote::start(python, tier, slot)?;
-    canary::check(&zygote, tier)?;
-    Ok(zygote)
+fn start(source: &mut Source, tier: Tier, slot: usize) -> Result<Worker, VerifyError> {
+    let worker = match source {
+        Source::Python(python) => {
+            if python.has_changed() {
+                *python = python.again()?;
+            }
+            Worker::Zygote(Zygote::start(python, tier, slot)?)
+        }
+        Source::Command(command) => Worker::Container(Container::start(command)?),
+    };
+    canary::check(&worker)?;
+    Ok(worker)
 }
 
 impl Drop for Spawner {

@@ -244,10 +244,14 @@ class WallError(Exception):
 
 
 def drop_user(uid):
-    if uid is not None:
+    if uid is None:
+        return
+    try:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise WallError("a user that owns nothing: " + os.strerror(error.errno))
 
 
 def build_walls(config, ruleset_fd):

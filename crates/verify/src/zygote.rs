@@ -18,8 +18,7 @@ const SCRIPT: &str = include_str!("zygote.py");
 const START_MAX: Duration = Duration::from_secs(20);
 /// Everything that the interpreter is told by its surroundings. The loader is to look up all
 /// functions at the start, and not again in every fork.
-const ENVIRONMENT: [&str; 4] =
-    ["PYTHONHASHSEED=0", "LC_CTYPE=C.UTF-8", "TZ=UTC", "LD_BIND_NOW=1"];
+const ENVIRONMENT: [&str; 4] = ["PYTHONHASHSEED=0", "LC_CTYPE=C.UTF-8", "TZ=UTC", "LD_BIND_NOW=1"];
 
 /// A zygote that answers orders.
 #[derive(Debug)]
@@ -27,6 +26,7 @@ pub(crate) struct Zygote {
     process: Process,
     control: OwnedFd,
     python: PythonInfo,
+    tier: Tier,
 }
 
 impl Zygote {
@@ -46,12 +46,13 @@ impl Zygote {
         let process = process::start(&plan).map_err(no_sandbox)?;
         // With its only other end in the zygote, the socket tells when that dies.
         drop((theirs, plan));
-        let zygote = Self { process, control: ours, python: python.clone() };
-        zygote.configure(tier, slot)?;
+        let zygote = Self { process, control: ours, python: python.clone(), tier };
+        zygote.configure(slot)?;
         Ok(zygote)
     }
 
-    fn configure(&self, tier: Tier, slot: usize) -> Result<(), VerifyError> {
+    fn configure(&self, slot: usize) -> Result<(), VerifyError> {
+        let tier = self.tier;
         let no_sandbox = |reason: String| VerifyError::NoSandbox { reason };
         let reachable = tier == Tier::Namespaces || self.python.is_reachable_by_others();
         let uid = credentials::uid_for(slot).filter(|_| reachable);
@@ -121,10 +122,12 @@ impl Zygote {
         Ok((status, Duration::from_micros(u64::from_le_bytes(rest))))
     }
 
-    /// Whether its interpreter's file is another one by now, whose library it would mix with
-    /// its own.
-    pub(crate) fn python_has_changed(&self) -> bool {
-        self.python.has_changed()
+    pub(crate) fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    pub(crate) fn python(&self) -> &PythonInfo {
+        &self.python
     }
 
     /// Its process id.

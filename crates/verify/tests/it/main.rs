@@ -6,6 +6,7 @@
 compile_error!("the sandbox needs Linux");
 
 mod comparators;
+mod container;
 mod determinism;
 mod escapes;
 mod faults;
