@@ -57,6 +57,8 @@ pub(crate) struct Container {
     child: Child,
     /// `None` only while it is being dropped.
     stream: Option<File>,
+    /// What the command says on its standard error.
+    said: File,
     pub(crate) tier: Tier,
     pub(crate) python: PythonInfo,
 }
@@ -67,7 +69,7 @@ impl Container {
         let words = command.words().map_err(no_sandbox)?;
         let (ours, theirs) = socket::pair(libc::SOCK_STREAM).map_err(VerifyError::Start)?;
         socket::limit_writes(&ours, GRACE).map_err(VerifyError::Start)?;
-        let mut said = scratch().map_err(VerifyError::Start)?;
+        let said = scratch().map_err(VerifyError::Start)?;
         let copy = |file: &File| file.try_clone().map(Stdio::from).map_err(VerifyError::Start);
         let theirs = File::from(theirs);
         let child = python::command(words[0].as_ref())
@@ -79,14 +81,11 @@ impl Container {
             .map_err(|e| no_sandbox(format!("sandbox command `{}`: {e}", words[0])))?;
         drop(theirs);
         let stream = Some(File::from(ours));
-        let mut container = Self { child, stream, tier: Tier::None, python: PythonInfo::default() };
+        let python = PythonInfo::default();
+        let mut container = Self { child, stream, said, tier: Tier::None, python };
         match container.greet() {
             Ok(()) => Ok(container),
-            Err(e) => {
-                drop(container);
-                let said = last_words(&mut said).unwrap_or_default();
-                Err(no_sandbox(format!("sandbox command `{}`: {e}{said}", words[0])))
-            }
+            Err(e) => Err(no_sandbox(format!("sandbox command `{}`: {e}", words[0]))),
         }
     }
 
@@ -96,7 +95,7 @@ impl Container {
         let mut heard = Vec::new();
         while !heard.ends_with(wire::GREETING) {
             let mut byte = [0];
-            self.readable(deadline)?.read_exact(&mut byte).map_err(gone)?;
+            self.readable(deadline)?.read_exact(&mut byte).map_err(|e| self.gone(e))?;
             heard.extend(byte);
             if heard.len() > NOISE_MAX {
                 return Err(wire::malformed());
@@ -124,7 +123,7 @@ impl Container {
     fn receive(&self, deadline: Instant) -> io::Result<Value> {
         match wire::receive(self.readable(deadline)?) {
             Ok(Value::Str(cause)) => Err(io::Error::other(cause)),
-            other => other.map_err(gone),
+            other => other.map_err(|e| self.gone(e)),
         }
     }
 
@@ -146,16 +145,19 @@ impl Container {
         Ok(run)
     }
 
+    /// An end of the stream in the place of a message.
+    fn gone(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let said = last_words(&self.said).unwrap_or_default();
+                io::Error::other(format!("the host is gone{said}"))
+            }
+            _ => error,
+        }
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
-    }
-}
-
-/// An end of the stream in the place of a message.
-fn gone(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::other("the host is gone"),
-        _ => error,
     }
 }
 
@@ -189,7 +191,7 @@ fn scratch() -> io::Result<File> {
 }
 
 /// The last line of it.
-fn last_words(said: &mut File) -> io::Result<String> {
+fn last_words(mut said: &File) -> io::Result<String> {
     let mut text = Vec::new();
     said.rewind()?;
     said.take(64 << 10).read_to_end(&mut text)?;

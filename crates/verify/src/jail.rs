@@ -8,7 +8,8 @@
 //! 1. `process.rs`: own session, dies with the verifier, fixed addresses, a deep stack.
 //! 2. `namespaces.rs`: a root of its own, no other processes, no network
 //! 3. an empty environment and no descriptors but the control socket (`zygote.rs`)
-//! 4. a user that owns nothing, where the verifier is root (`credentials.rs`)
+//! 4. no capabilities, and a user that owns nothing where the verifier is root and may change
+//!    its user (`credentials.rs`)
 //! 5. `landlock.rs`: the file system is the Python library, to read
 //! 6. `seccomp.rs`: the system calls in `resources/syscalls.txt` and no others
 //! 7. `rlimits.rs`: memory, processor time, processes, files, per candidate

@@ -244,18 +244,19 @@ class WallError(Exception):
 
 
 def drop_user(uid):
+    """Root that may not change its user stays, and loses its capabilities like everyone."""
     if uid is None:
         return
     try:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    except OSError as error:
-        raise WallError("a user that owns nothing: " + os.strerror(error.errno))
+    except PermissionError:
+        pass
 
 
 def build_walls(config, ruleset_fd):
-    """Puts up the walls that last; returns what ties a fork's life to this process."""
+    """Puts up the walls that last; returns those that every fork puts up for itself."""
     try:
         import ctypes
     except ImportError:
@@ -271,6 +272,10 @@ def build_walls(config, ruleset_fd):
             raise WallError(wall + ": " + os.strerror(ctypes.get_errno()))
 
     drop_user(config["uid"])
+    # Version 3, this process; no capability in any of the three sets.
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    addresses = ctypes.addressof(header), ctypes.addressof(none)
+    require("no capabilities", syscall(config["capset"], *addresses, 0))
     # Changing the user clears both of these.
     require("parent death signal", prctl(1, 9, 0, 0, 0))
     require("not dumpable", prctl(4, 0, 0, 0, 0))
@@ -282,12 +287,15 @@ def build_walls(config, ruleset_fd):
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
-    for code in config["filters"]:
+    def refuse_calls(code):
         program = Program(len(code) // 8, code)
         address = ctypes.addressof(program)
         if syscall(config["seccomp"], 1, 4, address) != 0:
             require("seccomp filter", syscall(config["seccomp"], 1, 0, address))
 
+    needs_filter = config["fork_filter"] and not process_limit_holds()
+    for code in config["stackable_filters" if needs_filter else "filters"]:
+        refuse_calls(code)
     limit(config["limits"])
     zygote = os.getpid()
 
@@ -296,11 +304,30 @@ def build_walls(config, ruleset_fd):
         if os.getppid() != zygote:
             os._exit(0)
 
+    walls = []
     # Nothing outlives process 1 of a namespace anyway.
-    return None if config["is_init"] else tie_to_parent
+    if not config["is_init"]:
+        walls.append(tie_to_parent)
+    if needs_filter:
+        walls.append(lambda: refuse_calls(config["fork_filter"]))
+    return walls
 
 
-def serve(control, tie_to_parent):
+def process_limit_holds():
+    """Not for root's own number, whatever it is called in a namespace, and not in gVisor."""
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        try:
+            if os.fork() != 0:
+                os._exit(1)
+        except OSError:
+            pass
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def serve(control, walls):
     fork, wait4, close = os.fork, os.wait4, os.close
     while True:
         order, ancillary, _, _ = control.recvmsg(1, 64)
@@ -318,8 +345,8 @@ def serve(control, tie_to_parent):
             continue
         if pid == 0:
             try:
-                if tie_to_parent:
-                    tie_to_parent()
+                for put_up in walls:
+                    put_up()
                 # The kernel tells the verifier who says this, and by which number it knows us.
                 control.send(b"P")
                 close(CONTROL_FD)
@@ -352,7 +379,7 @@ def main():
         sys.argv[:] = ["solution.py"]
         os.environ.clear()
         warm_up()
-        tie_to_parent = build_walls(config, ruleset_fd)
+        walls = build_walls(config, ruleset_fd)
         if "random" in sys.modules:
             sys.modules["random"].seed(0)
         gc.collect()
@@ -364,7 +391,7 @@ def main():
         control.send(("zygote: " + repr(error)).encode())
         return
     control.send(b"ready")
-    serve(control, tie_to_parent)
+    serve(control, walls)
 
 
 main()

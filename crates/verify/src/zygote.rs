@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::jail::namespaces::Root;
 use crate::jail::process::{self, Plan, Process};
-use crate::jail::{Tier, credentials, landlock, rlimits, seccomp};
+use crate::jail::seccomp::{self, Allowed};
+use crate::jail::{Tier, credentials, landlock, rlimits};
 use crate::python::PythonInfo;
 use crate::{Value, VerifyError, marshal, socket};
 
@@ -56,19 +57,29 @@ impl Zygote {
         let no_sandbox = |reason: String| VerifyError::NoSandbox { reason };
         let reachable = tier == Tier::Namespaces || self.python.is_reachable_by_others();
         let uid = credentials::uid_for(slot).filter(|_| reachable);
-        let filters = match tier {
-            Tier::None => Vec::new(),
-            _ => seccomp::filters(tier.has_landlock())
-                .map_err(|e| no_sandbox(format!("seccomp filter: {e}")))?,
+        let filters = |stack: bool| -> Result<Value, VerifyError> {
+            let filters = match tier {
+                Tier::None => Ok(Vec::new()),
+                _ => seccomp::filters(Allowed { files: tier.has_landlock(), stack }),
+            };
+            let filters = filters.map_err(|e| no_sandbox(format!("seccomp filter: {e}")))?;
+            Ok(Value::List(filters.into_iter().map(Value::Bytes).collect()))
+        };
+        let fork_filter = match tier {
+            Tier::None => Value::None,
+            _ => Value::Bytes(seccomp::fork_filter().map_err(no_sandbox)?),
         };
         let text = |s: &str| Value::Str(s.to_string());
         let number = |n: libc::c_long| Value::Int(n);
         let config = Value::Dict(vec![
             (text("uid"), uid.map_or(Value::None, |u| Value::Int(i64::from(u)))),
             (text("is_init"), Value::Bool(tier == Tier::Namespaces)),
+            (text("capset"), number(libc::SYS_capset)),
             (text("landlock_restrict_self"), number(libc::SYS_landlock_restrict_self)),
             (text("seccomp"), number(libc::SYS_seccomp)),
-            (text("filters"), Value::List(filters.into_iter().map(Value::Bytes).collect())),
+            (text("filters"), filters(false)?),
+            (text("stackable_filters"), filters(true)?),
+            (text("fork_filter"), fork_filter),
             (text("limits"), rlimits::lasting()),
             (text("preload_all"), Value::Bool(tier == Tier::NoFiles)),
         ]);

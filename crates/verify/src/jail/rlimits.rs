@@ -8,7 +8,6 @@ use crate::{Limits, Value};
 
 const OPEN_FILES_MAX: i64 = 16;
 const FILE_BYTES_MAX: i64 = 1 << 20;
-const SIGNALS_MAX: i64 = 64;
 
 /// `(resource, soft, hard)` for each limit of a candidate, as the zygote wants them.
 pub(crate) fn of(limits: &Limits) -> Value {
@@ -28,9 +27,6 @@ pub(crate) fn lasting() -> Value {
         (libc::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX),
         (libc::RLIMIT_FSIZE, FILE_BYTES_MAX, FILE_BYTES_MAX),
         (libc::RLIMIT_CORE, 0, 0),
-        (libc::RLIMIT_MEMLOCK, 0, 0),
-        (libc::RLIMIT_MSGQUEUE, 0, 0),
-        (libc::RLIMIT_SIGPENDING, SIGNALS_MAX, SIGNALS_MAX),
     ])
 }
 
