@@ -153,6 +153,9 @@ Out: {\"tokens\":[...],\"logprobs\":[null,...]}   each given those before it; no
         #[command(flatten)]
         machine: MachineArgs,
     },
+    /// The inner half of `--sandbox-command`.
+    #[command(name = "__host", hide = true)]
+    Host,
     /// What this machine offers: python, walls, CPU features.
     Doctor {
         #[command(flatten)]
@@ -187,7 +190,7 @@ pub(crate) enum TasksCommand {
 }
 
 /// What every command takes.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct MachineArgs {
     /// Threads of the engine and slots of the sandbox; every core by default. Results do not
     /// depend on it.
@@ -199,4 +202,16 @@ pub(crate) struct MachineArgs {
     /// Run programs with no walls where none can be built. Dangerous.
     #[arg(long)]
     pub(crate) allow_unsafe: bool,
+    /// This tier of the sandbox and no other: `namespaces`, `landlocked` or `no_files`.
+    #[arg(long, value_parser = tier)]
+    pub(crate) tier: Option<verify::Tier>,
+    /// Run the sandbox in another one that this command builds, once for each slot. `{host}`
+    /// stands for what it must run inside, `{exe}` for the path of this binary.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) sandbox_command: Option<String>,
+}
+
+fn tier(name: &str) -> Result<verify::Tier, String> {
+    let names = verify::Tier::SAFE.map(verify::Tier::name).join(", ");
+    verify::Tier::safe_from_name(name).ok_or_else(|| format!("not one of {names}"))
 }

@@ -82,14 +82,20 @@ fn usage<T>(result: Result<T>) -> Result<T> {
     result.map_err(|e| e.context(Usage))
 }
 
-fn machine(args: MachineArgs) -> Result<Machine> {
+fn machine(args: &MachineArgs) -> Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(cores);
     if threads == 0 {
         return usage(Err(anyhow::anyhow!("--threads must be at least 1")));
     }
     let progress = Progress::detect(args.json);
-    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, progress })
+    Ok(Machine {
+        threads,
+        allow_unsafe: args.allow_unsafe,
+        tier: args.tier,
+        sandbox_command: args.sandbox_command.clone(),
+        progress,
+    })
 }
 
 fn dispatch(command: Command) -> Result<u8> {
@@ -98,23 +104,27 @@ fn dispatch(command: Command) -> Result<u8> {
             let mut recipe = usage(Recipe::load(&recipe, &set))?;
             recipe.seed = seed.unwrap_or(recipe.seed);
             usage(families::parse(&recipe.tasks.families))?;
-            ended(commands::run::run(recipe, out, machine(args)?, args.json)?)
+            ended(commands::run::run(recipe, out, machine(&args)?, args.json)?)
         }
         Command::Resume { dir, machine: args } => {
-            ended(commands::run::resume(&dir, machine(args)?, args.json)?)
+            ended(commands::run::resume(&dir, machine(&args)?, args.json)?)
         }
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),
-        Command::Verify { machine: args } => inputs(commands::verify::run(&machine(args)?)?),
+        Command::Verify { machine: args } => inputs(commands::verify::run(&machine(&args)?)?),
+        Command::Host => {
+            verify::serve_host(None)?;
+            Ok(0)
+        }
         Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
         Command::Tasks { command } => look(command),
         Command::Pretrain { out, set, machine: args } => {
             let recipe = usage(PretrainRecipe::load(&set))?;
-            commands::pretrain::run(&recipe, &out, &machine(args)?)?;
+            commands::pretrain::run(&recipe, &out, &machine(&args)?)?;
             Ok(0)
         }
         Command::Doctor { machine: args } => {
-            let fit = commands::doctor::run(&machine(args)?, args.json)?;
+            let fit = commands::doctor::run(&machine(&args)?, args.json)?;
             Ok(if fit { 0 } else { NO_SANDBOX })
         }
     }
@@ -162,7 +172,7 @@ fn evaluate(command: Command) -> Result<u8> {
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
     let request = commands::eval::Request { model, families, recipe, examples, seed };
-    commands::eval::run(&request, &machine(args)?, args.json)?;
+    commands::eval::run(&request, &machine(&args)?, args.json)?;
     Ok(0)
 }
 
@@ -175,7 +185,7 @@ fn complete(command: Command) -> Result<u8> {
     let policy = Policy::load(&model)?;
     let sampling =
         ::generate::Sampling { temperature, completion_tokens_max: max_tokens, eos: policy.eos };
-    let (draws, machine) = ((n, Seed(seed)), machine(args)?);
+    let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
     match (prompt, task) {
         (Some(prompt), _) => {
             commands::generate::prompt(&policy, &prompt, draws, &sampling, (&machine, args.json))?

@@ -14,7 +14,7 @@ use generate::{Completion, Request, Sampling};
 use learn::{Learner, OptimizerSpec, Threads};
 use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
 use tasks::{Curriculum, Task, TaskId};
-use verify::{Verifier, VerifierConfig};
+use verify::{SandboxCommand, Tier, Verifier, VerifierConfig};
 
 use crate::{
     families,
@@ -28,10 +28,12 @@ use crate::{
 };
 
 /// What the user chose besides the recipe.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) threads: usize,
     pub(crate) allow_unsafe: bool,
+    pub(crate) tier: Option<Tier>,
+    pub(crate) sandbox_command: Option<String>,
     pub(crate) progress: Progress,
 }
 
@@ -53,11 +55,33 @@ pub(crate) struct Rig {
     stop: Arc<AtomicBool>,
 }
 
-/// Starts the sandbox, or says which wall is missing.
+/// Starts the sandbox, or says which wall is missing. One without walls is announced each time.
 pub(crate) fn start_verifier(machine: &Machine) -> Result<Verifier> {
-    let config =
-        VerifierConfig { slots: machine.threads, python: None, allow_unsafe: machine.allow_unsafe };
-    Verifier::start(config).context("the sandbox cannot start")
+    let sandbox = match &machine.sandbox_command {
+        Some(template) => Some(sandbox_command(template.clone())?),
+        None => None,
+    };
+    let config = VerifierConfig {
+        slots: machine.threads,
+        allow_unsafe: machine.allow_unsafe,
+        tier: machine.tier,
+        sandbox,
+        ..VerifierConfig::default()
+    };
+    let verifier = Verifier::start(config).context("the sandbox cannot start")?;
+    if verifier.facts().tier == Tier::None {
+        machine.progress.warn(
+            "programs run WITHOUT A SANDBOX: they can read, change and send whatever you can",
+        );
+    }
+    Ok(verifier)
+}
+
+/// Inside, this binary is the host.
+fn sandbox_command(template: String) -> Result<SandboxCommand> {
+    let exe = std::env::current_exe().context("this binary cannot be found")?;
+    let host = vec![exe.display().to_string(), "__host".to_string()];
+    Ok(SandboxCommand { template, host })
 }
 
 impl Rig {
@@ -228,6 +252,7 @@ impl Rig {
         let facts = serde_json::json!({
             "parameters": self.policy.model.layout.len(),
             "sandbox": facts.tier.name(),
+            "sandbox_command": facts.command,
             "python": facts.python.version,
         });
         self.log.append(&Event::RunStarted {

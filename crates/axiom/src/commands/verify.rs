@@ -74,6 +74,7 @@ fn judge(verifier: &Verifier, batch: Vec<(usize, Result<(Json, Submission)>)>) -
                     "passed": j.passed,
                     "total": j.total,
                     "detail": j.detail,
+                    "sandbox": j.tier.name(),
                     "cpu_ms": j.cpu_ms,
                     "wall_ms": j.wall_ms,
                 }))?;

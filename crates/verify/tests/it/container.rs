@@ -100,17 +100,16 @@ fn gvisor() {
         return;
     }
     let config = VerifierConfig { sandbox: Some(command(RUNSC)), ..VerifierConfig::default() };
-    match Verifier::start(config) {
+    // That version now and then ends by itself while it starts.
+    let again = |_| Verifier::start(config.clone());
+    match again(()).or_else(|_| again(())).or_else(|_| again(())) {
         Ok(verifier) => {
             assert_eq!(verifier.facts().tier, verify::Tier::NoFiles);
             let wrong = judge(&verifier, &submission("def f(n):\n    return 9\n", SQUARES));
             assert_eq!((wrong.verdict, wrong.passed), (Verdict::WrongAnswer, 1));
             still_honest(&verifier, "a start in gVisor");
         }
-        Err(e) => {
-            assert!(e.to_string().contains("runsc"), "{e}");
-            eprintln!("SKIPPED: {e}");
-        }
+        Err(e) => panic!("{e}"),
     }
 }
 
