@@ -75,6 +75,9 @@ fn answer(slot: &mut Slot, spawner: &Spawner, request: Value) -> Value {
     }
 }
 
+/// Kinds and payloads, in the order in which they were sent.
+type Frames = Vec<(u8, Vec<u8>)>;
+
 /// The request that [`read_request`] reads.
 pub(crate) fn request(job: &Job, n_results: usize) -> Value {
     let Limits { cpu_ms, wall_ms, memory_mib, output_bytes } = job.limits;
@@ -105,7 +108,7 @@ fn read_request(request: Value) -> Option<(Job, usize)> {
     Some((Job { bytes: bytes.clone(), limits }, usize::try_from(*n).ok()?))
 }
 
-fn write_answer(run: &Run, frames: Vec<(u8, Vec<u8>)>) -> Value {
+fn write_answer(run: &Run, frames: Frames) -> Value {
     let micros = |d: Duration| Value::Int(i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
     let frame = |(kind, payload): (u8, Vec<u8>)| {
         Value::Tuple(vec![Value::Int(i64::from(kind)), Value::Bytes(payload)])
@@ -120,7 +123,7 @@ fn write_answer(run: &Run, frames: Vec<(u8, Vec<u8>)>) -> Value {
 }
 
 /// The answer that [`write_answer`] wrote; an error of the host's where it is one.
-pub(crate) fn read_answer(answer: Value) -> io::Result<(Run, Vec<(u8, Vec<u8>)>)> {
+pub(crate) fn read_answer(answer: Value) -> io::Result<(Run, Frames)> {
     match answer {
         Value::Str(cause) => Err(io::Error::other(cause)),
         Value::Tuple(parts) => read_run(parts).ok_or_else(wire::malformed),
@@ -128,7 +131,7 @@ pub(crate) fn read_answer(answer: Value) -> io::Result<(Run, Vec<(u8, Vec<u8>)>)
     }
 }
 
-fn read_run(parts: Vec<Value>) -> Option<(Run, Vec<(u8, Vec<u8>)>)> {
+fn read_run(parts: Vec<Value>) -> Option<(Run, Frames)> {
     let [
         Value::Str(ended),
         Value::Int(status),

@@ -229,7 +229,7 @@ WARM_UP = [
 def warm_up():
     """Takes the way of every candidate, so that its fork finds the pages written."""
     ours, theirs = _socket.socketpair()
-    own_limits = [(name, *resource.getrlimit(name)) for name in (resource.RLIMIT_CORE,)]
+    own_limits = [(resource.RLIMIT_CORE, *resource.getrlimit(resource.RLIMIT_CORE))]
     for program, entry, tests in WARM_UP * 3:
         blobs = [marshal.dumps(arguments, 2) for arguments in tests]
         job = marshal.dumps((program, entry, blobs, own_limits), 2)
@@ -251,7 +251,7 @@ def drop_user(uid):
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    except PermissionError:
+    except OSError:
         pass
 
 

@@ -28,14 +28,14 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     let out = out.unwrap_or_else(|| free_folder(&recipe));
     let rig = Rig::create(recipe, &out, machine)?;
-    machine.progress.line(&format!("run folder: {}", out.display()));
+    rig.machine.progress.line(&format!("run folder: {}", out.display()));
     drive(rig, json)
 }
 
 /// Goes on with a run.
 pub(crate) fn resume(dir: &Path, machine: Machine, json: bool) -> Result<Outcome> {
     let rig = Rig::resume(dir, machine)?;
-    machine.progress.line(&format!("resuming at step {}", rig.next_step));
+    rig.machine.progress.line(&format!("resuming at step {}", rig.next_step));
     drive(rig, json)
 }
 

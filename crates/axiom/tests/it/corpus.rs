@@ -85,7 +85,7 @@ fn no_program_of_the_corpus_solves_edit_distance() {
             submissions.push(task.submission(text, true));
         }
     }
-    let config = VerifierConfig { slots: 2, python: None, allow_unsafe: false };
+    let config = VerifierConfig { slots: 2, ..VerifierConfig::default() };
     let verifier = Verifier::start(config).unwrap();
     let judgements = verifier.judge(&submissions).unwrap();
     let mut solved = Vec::new();

@@ -44,12 +44,12 @@ impl Failed {
 
 /// What a system call returned, with the step's name where that is an error.
 pub(crate) fn check(wall: &'static str, result: libc::c_int) -> Result<(), Failed> {
-    // SAFETY: the location of this thread's errno is always valid.
-    if result < 0 {
-        Err(Failed { wall, errno: unsafe { *libc::__errno_location() } })
-    } else {
-        Ok(())
+    if result >= 0 {
+        return Ok(());
     }
+    // Reads errno and allocates nothing.
+    let errno = io::Error::last_os_error().raw_os_error().unwrap_or_default();
+    Err(Failed { wall, errno })
 }
 
 /// A child of this process, killed and reaped with this value.
