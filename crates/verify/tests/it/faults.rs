@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use verify::{Limits, Submission, Tier, Verdict, Verifier, VerifierConfig, VerifyError};
 
-use crate::{ALONE, SQUARES, alone, is_alone, judge, still_honest, submission};
+use crate::{ALONE, SQUARES, alone, is_alone, judge, part, still_honest, submission};
 use crate::{verifier, verifier_in};
 
 const HONEST: &str = "def f(n):\n    return n * n\n";
@@ -290,7 +290,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 #[test]
 fn nothing_outlives_a_verifier_that_is_killed() {
-    if let Some(tier) = std::env::var(ALONE).ok().and_then(|name| Tier::safe_from_name(&name)) {
+    if let Some(tier) = part().and_then(|name| Tier::safe_from_name(&name)) {
         return judge_forever(tier);
     }
     for tier in Tier::SAFE {

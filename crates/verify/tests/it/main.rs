@@ -1,6 +1,6 @@
 //! The verifier from outside: programs in, judgements out, with real walls.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what cannot be is a failure")]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the sandbox needs Linux");
@@ -85,6 +85,11 @@ const ALONE: &str = "VERIFY_TEST_ALONE";
 
 fn is_alone() -> bool {
     std::env::var_os(ALONE).is_some()
+}
+
+/// The part that this process was started for, if it is not the whole test.
+fn part() -> Option<String> {
+    std::env::var_os(ALONE).map(|part| part.to_string_lossy().into_owned())
 }
 
 /// This test binary, to run one test in a process of its own.
