@@ -169,6 +169,9 @@ Out: {\"tokens\":[...],\"logprobs\":[null,...]}   each given those before it; no
         #[command(flatten)]
         machine: MachineArgs,
     },
+    /// The inner half of `--sandbox-command`.
+    #[command(name = "__host", hide = true)]
+    Host,
     /// What this machine offers: python, walls, CPU features.
     Doctor {
         #[command(flatten)]
@@ -237,4 +240,16 @@ pub(crate) struct MachineArgs {
     /// Run programs with no walls where none can be built. Dangerous.
     #[arg(long)]
     pub(crate) allow_unsafe: bool,
+    /// This tier of the sandbox and no other: `namespaces`, `landlocked` or `no_files`.
+    #[arg(long, value_parser = tier)]
+    pub(crate) tier: Option<verify::Tier>,
+    /// Run the sandbox in another one that this command builds, once for each slot. `{host}`
+    /// stands for what it must run inside, `{exe}` for the path of this binary.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) sandbox_command: Option<String>,
+}
+
+fn tier(name: &str) -> Result<verify::Tier, String> {
+    let names = verify::Tier::SAFE.map(verify::Tier::name).join(", ");
+    verify::Tier::safe_from_name(name).ok_or_else(|| format!("not one of {names}"))
 }

@@ -91,8 +91,14 @@ fn machine(args: &MachineArgs) -> Result<Machine> {
         return usage(Err(anyhow::anyhow!("--threads must be at least 1")));
     }
     let progress = Progress::detect(args.json);
-    let remote = usage(args.backend.as_deref().map(backend::parse).transpose())?;
-    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, remote, progress })
+    Ok(Machine {
+        threads,
+        allow_unsafe: args.allow_unsafe,
+        tier: args.tier,
+        sandbox_command: args.sandbox_command.clone(),
+        remote: usage(args.backend.as_deref().map(backend::parse).transpose())?,
+        progress,
+    })
 }
 
 fn dispatch(command: Command) -> Result<u8> {
@@ -112,6 +118,10 @@ fn dispatch(command: Command) -> Result<u8> {
             inputs(commands::verify::run(&machine(&args)?)?)
         }
         Command::Verify { service, machine: args } => serve(&service, &machine(&args)?),
+        Command::Host => {
+            verify::serve_host(None)?;
+            Ok(0)
+        }
         Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
         Command::Tasks { command } => look(command),
         Command::Pretrain { out, set, machine: args } => {

@@ -47,6 +47,12 @@ impl Progress {
         Bar(bar)
     }
 
+    /// A line that nobody may miss, whatever else is shown.
+    #[expect(clippy::print_stderr, reason = "this is where progress is printed")]
+    pub(crate) fn warn(self, text: &str) {
+        eprintln!("axiom: warning: {text}");
+    }
+
     /// A line for logs, where there is no bar.
     #[expect(clippy::print_stderr, reason = "this is where progress is printed")]
     pub(crate) fn line(self, text: &str) {

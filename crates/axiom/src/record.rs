@@ -3,6 +3,7 @@
 use anyhow::Result;
 use learn::StepReport;
 use runlog::{Event, ProgramTiming, Timing};
+use verify::Tier;
 
 use crate::{
     groups::{self, Group, Rollout},
@@ -70,6 +71,7 @@ fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
         reward: rollout.reward,
         advantage: rollout.advantage,
         detail: judged.detail.clone(),
+        sandbox: (judged.tier == Tier::None).then(|| judged.tier.to_string()),
         timing: Some(ProgramTiming { cpu_ms: judged.cpu_ms, wall_ms: judged.wall_ms }),
     }
 }

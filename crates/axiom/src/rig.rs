@@ -14,7 +14,7 @@ use generate::{Completion, Request, Sampling};
 use learn::{Learner, OptimizerSpec, Threads};
 use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
 use tasks::{Curriculum, Task, TaskId};
-use verify::{Remote, Verifier, VerifierConfig};
+use verify::{Remote, SandboxCommand, Tier, Verifier, VerifierConfig};
 
 use crate::{
     families,
@@ -32,6 +32,8 @@ use crate::{
 pub(crate) struct Machine {
     pub(crate) threads: usize,
     pub(crate) allow_unsafe: bool,
+    pub(crate) tier: Option<Tier>,
+    pub(crate) sandbox_command: Option<String>,
     /// The service that runs programs in the place of this machine.
     pub(crate) remote: Option<Remote>,
     pub(crate) progress: Progress,
@@ -58,16 +60,32 @@ pub(crate) struct Rig {
 /// Judgements that are remembered: groups repeat themselves, above all late in a run.
 const CACHE_ENTRIES: usize = 16_384;
 
-/// Starts the sandbox, or says which wall is missing.
+/// Starts the sandbox, or says which wall is missing. One without walls is announced each time.
 pub(crate) fn start_verifier(machine: &Machine) -> Result<Verifier> {
+    let sandbox = machine.sandbox_command.clone().map(sandbox_command).transpose()?;
     let config = VerifierConfig {
         slots: machine.threads,
         allow_unsafe: machine.allow_unsafe,
+        tier: machine.tier,
+        sandbox,
         remote: machine.remote.clone(),
         cache_entries: CACHE_ENTRIES,
         ..VerifierConfig::default()
     };
-    Verifier::start(config).context("the sandbox cannot start")
+    let verifier = Verifier::start(config).context("the sandbox cannot start")?;
+    if verifier.facts().tier == Tier::None {
+        machine.progress.warn(
+            "programs run WITHOUT A SANDBOX: they can read, change and send whatever you can",
+        );
+    }
+    Ok(verifier)
+}
+
+/// Inside, this binary is the host.
+fn sandbox_command(template: String) -> Result<SandboxCommand> {
+    let exe = std::env::current_exe().context("this binary cannot be found")?;
+    let host = vec![exe.display().to_string(), "__host".to_string()];
+    Ok(SandboxCommand { template, host })
 }
 
 impl Rig {
@@ -238,6 +256,7 @@ impl Rig {
         let facts = serde_json::json!({
             "parameters": self.policy.model.layout.len(),
             "sandbox": facts.tier.name(),
+            "sandbox_command": facts.command,
             "python": facts.python.version,
         });
         self.log.append(&Event::RunStarted {

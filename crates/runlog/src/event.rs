@@ -106,6 +106,9 @@ pub enum Event {
         advantage: Option<f64>,
         /// The first failure, in one line. Comes partly from the program; never trusted.
         detail: String,
+        /// `none` where no wall held the program, so that the verdict may be its own invention.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sandbox: Option<String>,
         /// What running the program took.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timing: Option<ProgramTiming>,
@@ -357,6 +360,7 @@ pub(crate) mod tests {
             reward: Some(0.3),
             advantage: None,
             detail: "test 3: returned 2".into(),
+            sandbox: Some("none".into()),
             timing: Some(ProgramTiming { cpu_ms: 1.5, wall_ms: 2.25 }),
         }
     }

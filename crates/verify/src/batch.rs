@@ -137,7 +137,7 @@ impl Verifier {
         lock(&self.stats).judged += u64::from(flavour == Flavour::Fixed);
         if submission.program.trim().is_empty() {
             let failure = Failure::new(Verdict::NoProgram, "there is no program");
-            return Found { judgement: unjudged(submission, failure), lasts: true };
+            return Found { judgement: self.unjudged(submission, failure), lasts: true };
         }
         let order = submission.into();
         let run = self.on(slot, flavour, |runner| {
@@ -150,7 +150,7 @@ impl Verifier {
             Err(cause) => {
                 let failure = Failure::new(Verdict::JudgeError, cause);
                 lock(&self.stats).judge_errors += 1;
-                return Found { judgement: unjudged(submission, failure), lasts: false };
+                return Found { judgement: self.unjudged(submission, failure), lasts: false };
             }
         };
         if let Comparator::Checker(program) = &submission.comparator {
@@ -158,10 +158,16 @@ impl Verifier {
             trial.checked(findings);
         }
         let by_wall_clock = outcome.by_wall_clock;
-        let judgement = trial.verdict(outcome);
+        let judgement = trial.verdict(outcome, self.facts().tier);
         let faulty = judgement.verdict == Verdict::JudgeError;
         lock(&self.stats).judge_errors += u64::from(faulty);
         Found { judgement, lasts: !by_wall_clock && !faulty }
+    }
+
+    fn unjudged(&self, submission: &Submission, failure: Failure) -> Judgement {
+        let (tier, total) = (self.facts().tier, submission.tests.len());
+        let Failure { verdict, detail } = failure;
+        Judgement { verdict, passed: 0, total, detail, cpu_ms: 0.0, wall_ms: 0.0, tier }
     }
 
     /// What the checker says of each answer.
@@ -301,11 +307,6 @@ fn check_jobs(jobs: &[Job]) -> Result<(), VerifyError> {
         job.check().map_err(|reason| VerifyError::Submission { index, reason })?;
     }
     Ok(())
-}
-
-fn unjudged(submission: &Submission, Failure { verdict, detail }: Failure) -> Judgement {
-    let total = submission.tests.len();
-    Judgement { verdict, passed: 0, total, detail, cpu_ms: 0.0, wall_ms: 0.0 }
 }
 
 fn refuse_many_faults(found: Vec<Judgement>) -> Result<Vec<Judgement>, VerifyError> {

@@ -136,6 +136,7 @@ mod tests {
             total: 9,
             detail,
             cpu_ms: 0.0,
+            tier: crate::Tier::Landlocked,
             wall_ms: 0.0,
         }
     }

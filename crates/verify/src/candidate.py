@@ -220,7 +220,7 @@ def read_exact(fd, size):
     return b"".join(parts)
 
 
-CEILINGS = {number: resource.getrlimit(number)[1] for number in range(resource.RLIMIT_AS + 1)}
+CEILINGS = {number: resource.getrlimit(number)[1] for number in range(resource.RLIMIT_AS + 4)}
 
 
 def write_frame(fd, kind, payload):
@@ -246,9 +246,7 @@ def limit(limits):
         resource.setrlimit(name, (soft, hard))
 
 
-def be_candidate(fd, tie_to_parent):
-    os.close(CONTROL_FD)
-    tie_to_parent()
+def be_candidate(fd):
     size = int.from_bytes(read_exact(fd, 4), "little")
     program, call, tests, limits = marshal.loads(read_exact(fd, size))
     if call is None:

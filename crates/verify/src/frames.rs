@@ -4,6 +4,13 @@
 //! bytes come in pieces of any size. A length is only believed once so many bytes are there.
 
 const HEADER: usize = 5;
+/// The kind of the frame that says that the program is loaded, where that is asked for.
+pub(crate) const LOADED: u8 = 8;
+
+/// Whether a frame of this kind is the answer to a test.
+pub(crate) fn is_result(kind: u8) -> bool {
+    matches!(kind, 1 | 3 | 4)
+}
 
 /// A frame claims to be larger than a submission may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

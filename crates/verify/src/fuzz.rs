@@ -9,7 +9,7 @@ use crate::compare::equal;
 use crate::frames::{self, TooLarge};
 use crate::judge::Trial;
 use crate::run::{End, Run};
-use crate::{Comparator, Submission, TestCase, Value, Verdict, marshal};
+use crate::{Comparator, Submission, TestCase, Tier, Value, Verdict, marshal};
 
 /// Values that show every tag, as first inputs.
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -137,7 +137,7 @@ fn verdict(submission: &Submission, pieces: &[&[u8]]) -> (Verdict, usize) {
     let mut run = Run::new(&order, &mut take);
     let end = read(&mut run, pieces).unwrap_or(End::Complete);
     let outcome = run.outcome(end);
-    let found = trial.verdict(outcome);
+    let found = trial.verdict(outcome, Tier::None);
     (found.verdict, found.passed)
 }
 

@@ -4,7 +4,7 @@
 use crate::compare::equal;
 use crate::detail::brief;
 use crate::run::{Answered, Next, Outcome};
-use crate::{Comparator, Failure, Judgement, Submission, Value, Verdict};
+use crate::{Comparator, Failure, Judgement, Submission, Tier, Value, Verdict};
 
 /// The tests of a run as their answers come in.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl<'a> Trial<'a> {
     }
 
     /// The judgement of a run that has ended.
-    pub(crate) fn verdict(mut self, outcome: Outcome) -> Judgement {
+    pub(crate) fn verdict(mut self, outcome: Outcome, tier: Tier) -> Judgement {
         let stopped = self.submission.stop_at_first_failure && self.failed_at.is_some();
         match outcome.failure {
             // Where a checker found the first failure, what ended the run came after it.
@@ -108,7 +108,7 @@ impl<'a> Trial<'a> {
         };
         let cpu_ms = outcome.cpu.as_secs_f64() * 1e3;
         let wall_ms = outcome.wall.as_secs_f64() * 1e3;
-        Judgement { verdict, passed: self.passed, total, detail, cpu_ms, wall_ms }
+        Judgement { verdict, passed: self.passed, total, detail, cpu_ms, wall_ms, tier }
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         for answer in answers {
             trial.take(answer.clone());
         }
-        let found = trial.verdict(outcome(end));
+        let found = trial.verdict(outcome(end), Tier::None);
         (found.verdict, found.passed, found.detail)
     }
 
@@ -235,7 +235,7 @@ mod tests {
             trial.take(Ok(Value::Int(7)));
             assert_eq!(trial.pending().len(), 2);
             trial.checked(findings.clone());
-            let found = trial.verdict(outcome(None));
+            let found = trial.verdict(outcome(None), Tier::None);
             assert_eq!((found.verdict, found.passed), (verdict, passed), "{findings:?}");
         }
     }

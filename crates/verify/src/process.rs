@@ -1,17 +1,19 @@
 //! One process of a candidate, from fork to reap: its limits are kept here, from outside.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::Limits;
 use crate::frames::{self, TooLarge};
 use crate::meter::{Late, Meter};
-use crate::zygote::{Zygote, socket_pair, wait_readable};
+use crate::zygote::Zygote;
+use crate::{Limits, socket};
 
 /// How long the zygote may take to fork or to reap.
 const ZYGOTE_MAX: Duration = Duration::from_secs(5);
+/// A job of this size fits into any socket's buffer, so that writing it cannot block.
+const SOCKET_ROOM: usize = 32 << 10;
 
 /// What a process is given.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Job {
     /// What the process may use, less what the earlier ones of its run took.
     pub(crate) limits: Limits,
     pub(crate) channel: Channel,
+    /// How many results there can be.
+    pub(crate) n_results: usize,
 }
 
 /// What comes from a process.
@@ -33,7 +37,7 @@ pub(crate) enum Channel {
 }
 
 /// How a process came to its end.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended<E> {
     /// The reader of its frames wants no more.
     Taken(E),
@@ -43,6 +47,8 @@ pub(crate) enum Ended<E> {
     Late(Late),
     /// Too many bytes.
     Output,
+    /// A message beside the stream.
+    Beside,
 }
 
 /// A process that is gone.
@@ -67,23 +73,19 @@ pub(crate) fn execute<E>(
     job: &Job,
     take: &mut dyn FnMut(u8, &[u8]) -> Option<E>,
 ) -> io::Result<Process<E>> {
-    let (ours, theirs) = socket_pair(libc::SOCK_STREAM)?;
-    let pid = zygote.fork(theirs, ZYGOTE_MAX)?;
+    let (ours, theirs) = socket::pair(libc::SOCK_STREAM)?;
+    zygote.order(&theirs)?;
+    drop(theirs);
+    send(&ours, job)?;
+    let pid = zygote.candidate(ZYGOTE_MAX)?;
     // A zygote that is slow to fork is no fault of the program.
     let start = Instant::now();
-    let mut reader = Reader {
-        meter: Meter::new(pid, job.limits),
-        input: File::from(ours.try_clone()?),
-        chunk: vec![0; 1 << 16],
-        buffer: Vec::new(),
-        received: 0,
-        job,
-    };
-    send(ours, job)?;
+    let meter = Meter::new(pid, job.limits);
+    let mut reader = Reader { meter, input: &ours, buffer: Vec::new(), received: 0, job };
     let ended = reader.follow(take)?;
     let queued = match ended {
         Ended::Taken(_) => Duration::ZERO,
-        Ended::Closed | Ended::Late(_) | Ended::Output => reader.meter.queued(),
+        Ended::Closed | Ended::Late(_) | Ended::Output | Ended::Beside => reader.meter.queued(),
     };
     // Once the zygote is gone the number may be another process's.
     if !zygote.is_alive()? {
@@ -97,30 +99,18 @@ pub(crate) fn execute<E>(
 }
 
 /// The program runs only once all of it has arrived, so what fails here is never its fault.
-fn send(socket: OwnedFd, job: &Job) -> io::Result<()> {
-    let timeout = libc::timeval {
-        tv_sec: libc::time_t::try_from(job.limits.wall_ms / 1_000 + 1).unwrap_or(1),
-        tv_usec: 0,
-    };
-    // SAFETY: the option's value is a valid timeval of the stated size.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_SNDTIMEO,
-            (&raw const timeout).cast(),
-            u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
-        );
+fn send(socket: &OwnedFd, job: &Job) -> io::Result<()> {
+    if job.bytes.len() > SOCKET_ROOM {
+        socket::limit_writes(socket, ZYGOTE_MAX)?;
     }
     // The standard library ignores SIGPIPE at its start, so a write to a dead candidate fails.
-    File::from(socket).write_all(&job.bytes)
+    File::from(socket.try_clone()?).write_all(&job.bytes)
 }
 
 /// The verifier's end of what a process writes to.
 struct Reader<'a> {
     meter: Meter,
-    input: File,
-    chunk: Vec<u8>,
+    input: &'a OwnedFd,
     buffer: Vec<u8>,
     received: u64,
     job: &'a Job,
@@ -172,13 +162,12 @@ impl Reader<'_> {
             {
                 return Ok(Some(Ended::Late(late)));
             }
-            if !wait_readable(&self.input, left)? {
+            if !socket::wait_readable(self.input, left)? {
                 continue;
             }
-            match self.input.read(&mut self.chunk) {
+            match socket::read(self.input, &mut self.buffer) {
                 Ok(0) => return Ok(Some(Ended::Closed)),
                 Ok(n) => {
-                    self.buffer.extend_from_slice(&self.chunk[..n]);
                     self.received += n as u64;
                     return Ok(None);
                 }
@@ -186,8 +175,35 @@ impl Reader<'_> {
                     return Ok(Some(Ended::Closed));
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // Readable, and nothing to read: a byte out of band.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Some(Ended::Beside)),
                 Err(e) => return Err(e),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_byte_out_of_band_does_not_hold_the_verifier_up() {
+        let (ours, theirs) = socket::pair(libc::SOCK_STREAM).unwrap();
+        // SAFETY: the byte is readable.
+        let sent =
+            unsafe { libc::send(theirs.as_raw_fd(), [0_u8].as_ptr().cast(), 1, libc::MSG_OOB) };
+        if sent < 0 {
+            return; // Before Linux 5.15 there is no such thing.
+        }
+        let own = libc::pid_t::try_from(std::process::id()).unwrap();
+        let limits = Limits { cpu_ms: u64::MAX, test_cpu_ms: u64::MAX, ..Limits::default() };
+        let job = Job { bytes: Vec::new(), limits, channel: Channel::Frames, n_results: 1 };
+        let meter = Meter::new(own, limits);
+        let mut reader = Reader { meter, input: &ours, buffer: Vec::new(), received: 0, job: &job };
+        let ended = reader.follow::<()>(&mut |_, _| None).unwrap();
+        assert!(matches!(ended, Ended::Beside | Ended::Closed), "{ended:?}");
     }
 }

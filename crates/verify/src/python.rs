@@ -1,5 +1,6 @@
 //! Which Python runs the programs.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,13 +13,26 @@ const VERSION_MIN: (u32, u32) = (3, 9);
 /// Where to look when the configuration names none: first the search path.
 const NAMES: [&str; 3] = ["python3", "/usr/bin/python3", "/usr/local/bin/python3"];
 
-/// Prints, one per line: the real executable, its version, and the folders it reads. Launchers
-/// (pyenv, virtual environments) are seen through; the folders of shared libraries are those
-/// that a few modules with foreign dependencies really map.
+/// Prints, one per line: the real executable, its version, the loader that starts it, and the
+/// folders it reads. Launchers (pyenv, virtual environments) are seen through; the folders of
+/// shared libraries are those that a few modules with foreign dependencies really map.
 const QUESTION: &str = r#"
-import os, sys, sysconfig
-print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+import os, struct, sys, sysconfig
+path = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+print(path)
 print("%d.%d.%d" % sys.version_info[:3])
+loader = b""
+with open(path, "rb") as executable:
+    head = executable.read(64)
+    offset, (size, count) = struct.unpack_from("=Q", head, 32)[0], struct.unpack_from("=HH", head, 54)
+    executable.seek(offset)
+    table = executable.read(size * count)
+    for i in range(count if head[:5] == b"\x7fELF\x02" else 0):
+        kind, _, start, _, _, length = struct.unpack_from("=IIQQQQ", table, i * size)
+        if kind == 3:
+            executable.seek(start)
+            loader = executable.read(length).rstrip(b"\0")
+print(os.fsdecode(loader))
 folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
 folders += [p for p in sys.path if os.path.isdir(p) and p.startswith(sys.base_prefix + os.sep)]
 for name in ("_ctypes", "_hashlib", "_bz2", "_lzma", "zlib", "_decimal"):
@@ -39,7 +53,7 @@ for folder in sorted(set(map(os.path.realpath, folders))):
 "#;
 
 /// The interpreter in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PythonInfo {
     /// The real executable, behind any launcher.
     pub path: PathBuf,
@@ -47,12 +61,33 @@ pub struct PythonInfo {
     pub version: String,
     /// The folders that a program may read: the library, and the shared libraries it needs.
     pub(crate) folders: Vec<PathBuf>,
+    /// The executable and the loader that the kernel starts it with.
+    pub(crate) files: Vec<PathBuf>,
+    stamp: Option<Stamp>,
+}
+
+/// Which file the executable was, and in which state: device, inode, last change.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = path.metadata().ok()?;
+    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
 }
 
 impl PythonInfo {
-    /// The interpreter of a remote service, of which nothing else is known.
+    /// One that is somewhere else, out of reach.
     pub(crate) fn elsewhere(path: &str, version: &str) -> Self {
-        Self { path: path.into(), version: version.to_owned(), folders: Vec::new() }
+        Self { path: path.into(), version: version.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the executable has been replaced since it was looked at.
+    pub(crate) fn has_changed(&self) -> bool {
+        stamp(&self.path) != self.stamp
+    }
+
+    /// What stands in its place now.
+    pub(crate) fn again(&self) -> Result<Self, VerifyError> {
+        ask(&self.path).map_err(|reason| VerifyError::Python { reason })
     }
 
     /// Whether a user that owns nothing could still import modules. Root's own pyenv fails
@@ -100,7 +135,8 @@ fn ask(python: &Path) -> Result<PythonInfo, String> {
         .map_err(|error| format!("{shown}: {error}"))?;
     let text = String::from_utf8_lossy(&answer.stdout);
     let mut lines = text.lines();
-    let (Some(path), Some(version)) = (lines.next(), lines.next()) else {
+    let (Some(path), Some(version), Some(loader)) = (lines.next(), lines.next(), lines.next())
+    else {
         return Err(format!("{shown} does not run"));
     };
     let (major, minor) = VERSION_MIN;
@@ -111,6 +147,8 @@ fn ask(python: &Path) -> Result<PythonInfo, String> {
         path: path.into(),
         version: version.to_owned(),
         folders: lines.map(PathBuf::from).collect(),
+        files: [path, loader].map(PathBuf::from).to_vec(),
+        stamp: stamp(Path::new(path)),
     })
 }
 

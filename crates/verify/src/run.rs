@@ -8,11 +8,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::detail::clean;
+use crate::frames::LOADED;
 use crate::jail::rlimits;
 use crate::meter::Late;
-use crate::process::{self, Channel, Ended, Job, Process};
+use crate::process::{Channel, Ended, Job, Process};
 use crate::submission::{Answer, Containers, Mode, Order};
-use crate::zygote::Zygote;
+use crate::worker::Worker;
 use crate::{Failure, Limits, Value, Verdict, marshal};
 
 /// The exit status of a process that is killed once its end has been seen is still its own.
@@ -39,10 +40,10 @@ pub(crate) struct Outcome {
     pub(crate) wall: Duration,
 }
 
-/// Runs a program on a zygote. `take` gets the answer to each input, in order. An error means
-/// that the zygote is broken.
+/// Runs a program on a worker. `take` gets the answer to each input, in order. An error means
+/// that the worker is broken.
 pub(crate) fn run(
-    zygote: &Zygote,
+    worker: &Worker,
     order: &Order<'_>,
     take: &mut dyn FnMut(Answered) -> Next,
 ) -> io::Result<Outcome> {
@@ -51,7 +52,7 @@ pub(crate) fn run(
     loop {
         match end {
             Some(end) => return Ok(run.outcome(end)),
-            None => end = run.process(zygote)?,
+            None => end = run.process(worker)?,
         }
     }
 }
@@ -108,13 +109,13 @@ impl<'a> Run<'a> {
     }
 
     /// Runs one process; says how the run ended unless another process is needed.
-    fn process(&mut self, zygote: &Zygote) -> io::Result<Option<End>> {
+    fn process(&mut self, worker: &Worker) -> io::Result<Option<End>> {
         let job = self.job()?;
         let from = self.next;
         let mut loaded = job.channel == Channel::Text;
         let mut printed = Vec::new();
         let Process { ended, status, cpu, wall, queued, received } =
-            process::execute(zygote, &job, &mut |kind, payload| match job.channel {
+            worker.execute(&job, &mut |kind, payload| match job.channel {
                 Channel::Frames => self.frame(kind, payload, &mut loaded),
                 Channel::Text => {
                     printed.extend_from_slice(payload);
@@ -131,6 +132,7 @@ impl<'a> Run<'a> {
             Ended::Closed if job.channel == Channel::Text => self.printed(status, printed),
             Ended::Closed => self.died(died(status), in_test),
             Ended::Output => Some(End::too_much()),
+            Ended::Beside => Some(End::failed(Verdict::Violation, "a message beside the stream")),
             Ended::Late(Late::TestCpu) if in_test => {
                 let failure = Failure::new(Verdict::TimeLimit, Late::TestCpu.detail());
                 self.answered(Err(failure)).or_else(|| self.only_if_it_goes_on())
@@ -144,11 +146,12 @@ impl<'a> Run<'a> {
     fn job(&self) -> io::Result<Job> {
         let order = self.order;
         let limits = self.limits_left();
+        let left = &order.inputs[self.next..];
         let (channel, call, inputs) = match order.call.mode {
-            Mode::Stdio => (Channel::Text, Value::None, stdin(order.inputs.get(self.next))),
+            Mode::Stdio => (Channel::Text, Value::None, stdin(left.first())),
             Mode::Function | Mode::Method => {
-                let inputs = order.inputs[self.next..].iter().map(|input| arguments(input));
-                (Channel::Frames, call(order), Value::List(inputs.collect()))
+                let inputs = left.iter().map(|input| arguments(input)).collect();
+                (Channel::Frames, call(order), Value::List(inputs))
             }
         };
         let program = Value::Str(order.program.to_string());
@@ -157,7 +160,7 @@ impl<'a> Run<'a> {
         marshal::encode(&all, &mut bytes);
         let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
         bytes[..4].copy_from_slice(&size.to_le_bytes());
-        Ok(Job { bytes, limits, channel })
+        Ok(Job { bytes, limits, channel, n_results: left.len() })
     }
 
     pub(crate) fn limits_left(&self) -> Limits {
@@ -194,7 +197,7 @@ impl<'a> Run<'a> {
             5 if early => Some(End::failed(Verdict::RuntimeError, text())),
             6 if early => Some(End::failed(Verdict::NoProgram, missing(self.order))),
             7 if early => Some(End::Failed(out_of_memory())),
-            8 if early && self.order.goes_on => None,
+            LOADED if early && self.order.goes_on => None,
             _ => Some(End::unexpected_frame()),
         }
     }

@@ -1,4 +1,4 @@
-//! What runs one program: a zygote here, or a service elsewhere. Both hand over values, and
+//! What runs one program: a worker here, or a service elsewhere. Both hand over values, and
 //! know nothing of what is expected.
 
 use std::io;
@@ -6,12 +6,12 @@ use std::io;
 use crate::Remote;
 use crate::run::{self, Answered, Next, Outcome};
 use crate::submission::Order;
-use crate::zygote::Zygote;
+use crate::worker::Worker;
 
 /// What runs one program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Runner<'a> {
-    Zygote(&'a Zygote),
+    Worker(&'a Worker),
     Remote(&'a Remote),
 }
 
@@ -23,7 +23,7 @@ impl Runner<'_> {
         take: &mut dyn FnMut(Answered) -> Next,
     ) -> io::Result<Outcome> {
         match self {
-            Self::Zygote(zygote) => run::run(zygote, order, take),
+            Self::Worker(worker) => run::run(worker, order, take),
             Self::Remote(remote) => remote.run(order, take),
         }
     }

@@ -1,6 +1,6 @@
 //! What the verifier found.
 
-use crate::Value;
+use crate::{Tier, Value};
 
 /// The outcome of a program. A failing program is data; a failing sandbox is
 /// [`Verdict::JudgeError`], which the loops mask from learning and count.
@@ -97,6 +97,8 @@ pub struct Judgement {
     pub cpu_ms: f64,
     /// Wall time of the run, in milliseconds; cached likewise.
     pub wall_ms: f64,
+    /// What held the program while it ran. `Tier::None` stamps a judgement that nothing backs.
+    pub tier: Tier,
 }
 
 /// How a test, or a whole run, went wrong.

@@ -25,9 +25,10 @@ from collections import deque, namedtuple
 
 CONTROL_FD = 3
 
+# Every page of the zygote costs every fork, so only what most programs use.
 LEAN = """math cmath collections heapq itertools functools bisect re string random operator
-typing copy dataclasses enum abc types array contextlib numbers time traceback""".split()
-FAT = """json datetime calendar decimal fractions statistics hashlib base64 binascii struct
+typing copy enum abc types array contextlib time""".split()
+FAT = """dataclasses numbers traceback json datetime calendar decimal fractions statistics hashlib base64 binascii struct
 textwrap difflib unicodedata queue threading graphlib pprint reprlib secrets uuid io csv
 collections.abc html html.parser urllib.parse zlib warnings weakref inspect ast dis keyword
 tokenize token locale zoneinfo shlex fnmatch glob pathlib tempfile timeit codecs colorsys
@@ -81,11 +82,15 @@ WARM_UP = [
 
 
 def warm_up():
-    """Runs the paths that every candidate takes, so that its fork finds the pages written."""
-    for program, entry, tests in WARM_UP:
+    """Takes the way of every candidate, so that its fork finds the pages written."""
+    ours, theirs = _socket.socketpair()
+    own_limits = [(resource.RLIMIT_CORE, *resource.getrlimit(resource.RLIMIT_CORE))]
+    for program, entry, tests in WARM_UP * 3:
         blobs = [marshal.dumps(arguments, 2) for arguments in tests]
-        for _ in range(3):
-            run_calls(program, Call("", entry), blobs, lambda kind, payload: None)
+        job = marshal.dumps((program, ("", entry), blobs, own_limits), 2)
+        ours.send(len(job).to_bytes(4, "little") + job)
+        be_candidate(theirs.fileno())
+        ours.recv(1 << 20)
     sys.modules.pop("solution", None)
 
 
@@ -94,14 +99,19 @@ class WallError(Exception):
 
 
 def drop_user(uid):
-    if uid is not None:
+    """Root that may not change its user stays, and loses its capabilities like everyone."""
+    if uid is None:
+        return
+    try:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
+    except OSError:
+        pass
 
 
 def build_walls(config, ruleset_fd):
-    """Puts up the walls that last; returns what ties a fork's life to this process."""
+    """Puts up the walls that last; returns those that every fork puts up for itself."""
     try:
         import ctypes
     except ImportError:
@@ -117,11 +127,13 @@ def build_walls(config, ruleset_fd):
             raise WallError(wall + ": " + os.strerror(ctypes.get_errno()))
 
     drop_user(config["uid"])
+    # Version 3, this process; no capability in any of the three sets.
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    addresses = ctypes.addressof(header), ctypes.addressof(none)
+    require("no capabilities", syscall(config["capset"], *addresses, 0))
     # Changing the user clears both of these.
     require("parent death signal", prctl(1, 9, 0, 0, 0))
     require("not dumpable", prctl(4, 0, 0, 0, 0))
-    if os.getppid() != config["parent"]:
-        os._exit(0)
     require("no new privileges", prctl(38, 1, 0, 0, 0))
     if ruleset_fd >= 0:
         require("landlock", syscall(config["landlock_restrict_self"], ruleset_fd, 0, 0))
@@ -130,12 +142,16 @@ def build_walls(config, ruleset_fd):
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
-    for code in config["filters"]:
+    def refuse_calls(code):
         program = Program(len(code) // 8, code)
         address = ctypes.addressof(program)
         if syscall(config["seccomp"], 1, 4, address) != 0:
             require("seccomp filter", syscall(config["seccomp"], 1, 0, address))
 
+    needs_filter = config["fork_filter"] and not process_limit_holds()
+    for code in config["stackable_filters" if needs_filter else "filters"]:
+        refuse_calls(code)
+    limit(config["limits"])
     zygote = os.getpid()
 
     def tie_to_parent():
@@ -143,24 +159,57 @@ def build_walls(config, ruleset_fd):
         if os.getppid() != zygote:
             os._exit(0)
 
-    return tie_to_parent
+    walls = []
+    # Nothing outlives process 1 of a namespace anyway.
+    if not config["is_init"]:
+        walls.append(tie_to_parent)
+    if needs_filter:
+        walls.append(lambda: refuse_calls(config["fork_filter"]))
+    return walls
 
 
-def serve(control, tie_to_parent):
+def process_limit_holds():
+    """Not for root's own number, whatever it is called in a namespace, and not in gVisor."""
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        try:
+            if os.fork() != 0:
+                os._exit(1)
+        except OSError:
+            pass
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def serve(control, walls):
     fork, wait4, close = os.fork, os.wait4, os.close
     while True:
         order, ancillary, _, _ = control.recvmsg(1, 64)
         if not order:
             return
+        if not ancillary:
+            control.send(b"the zygote is out of descriptors")
+            continue
         fd = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
-        pid = fork()
+        try:
+            pid = fork()
+        except OSError as error:
+            close(fd)
+            control.send(("the zygote cannot fork: " + os.strerror(error.errno)).encode())
+            continue
         if pid == 0:
             try:
-                be_candidate(fd, tie_to_parent)
+                for put_up in walls:
+                    put_up()
+                # The kernel tells the verifier who says this, and by which number it knows us.
+                control.send(b"P")
+                close(CONTROL_FD)
+                be_candidate(fd)
             finally:
                 os._exit(0)
+        # The verifier sees the end of the channel when the fork ends, and only then.
         close(fd)
-        control.send(pid.to_bytes(4, "little"))
         # Reaping waits for the order, so that the verifier never holds a stale pid.
         if not control.recv(1):
             return
@@ -185,7 +234,7 @@ def main():
         sys.argv[:] = ["solution.py"]
         os.environ.clear()
         warm_up()
-        tie_to_parent = build_walls(config, ruleset_fd)
+        walls = build_walls(config, ruleset_fd)
         if "random" in sys.modules:
             sys.modules["random"].seed(config["random_seed"])
         gc.collect()
@@ -197,5 +246,5 @@ def main():
         control.send(("zygote: " + repr(error)).encode())
         return
     control.send(b"ready")
-    serve(control, tie_to_parent)
+    serve(control, walls)
 

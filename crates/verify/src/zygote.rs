@@ -1,21 +1,28 @@
 //! One warm interpreter behind its walls, and the socket that orders forks from it.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
 
-use crate::jail::{Tier, credentials, landlock, process, seccomp};
-use crate::marshal;
-use crate::python::{self, PythonInfo};
-use crate::{Value, VerifyError};
+use crate::jail::namespaces::Root;
+use crate::jail::process::{self, Plan, Process};
+use crate::jail::seccomp::{self, Allowed};
+use crate::jail::{Tier, credentials, landlock, rlimits};
+use crate::python::PythonInfo;
+use crate::spawner::Place;
+use crate::{Value, VerifyError, marshal, socket};
 
 /// The walls, the candidate behind them, and the start.
 const SCRIPT: &str =
     concat!(include_str!("zygote.py"), include_str!("candidate.py"), "main()\nos._exit(0)\n");
 /// Imports and warm-up take tens of milliseconds; a busy machine may need far longer.
 const START_MAX: Duration = Duration::from_secs(20);
+/// Everything that the interpreter is told by its surroundings. The loader is to look up all
+/// functions at the start, and not again in every fork.
+const ENVIRONMENT: [&str; 3] = ["LC_CTYPE=C.UTF-8", "TZ=UTC", "LD_BIND_NOW=1"];
 
 /// What is fixed in the programs of a zygote that a program should not depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,100 +56,93 @@ impl Flavour {
 /// A zygote that answers orders.
 #[derive(Debug)]
 pub(crate) struct Zygote {
-    child: Child,
+    process: Process,
     control: OwnedFd,
+    python: PythonInfo,
+    tier: Tier,
 }
 
 impl Zygote {
     /// Starts one for `slot` and waits until its walls stand. Must be called from a thread that
     /// outlives it: the kernel ties its life to that thread's.
-    pub(crate) fn start(
-        python: &PythonInfo,
-        tier: Tier,
-        slot: usize,
-        flavour: Flavour,
-    ) -> Result<Self, VerifyError> {
+    pub(crate) fn start(python: &PythonInfo, place: Place) -> Result<Self, VerifyError> {
+        let tier = place.tier;
         let no_sandbox = |reason: String| VerifyError::NoSandbox { reason };
-        let filters = match tier {
-            Tier::None => Vec::new(),
-            _ => seccomp::filters(tier == Tier::Landlocked)
-                .map_err(|e| no_sandbox(format!("seccomp filter: {e}")))?,
+        let ruleset = if tier.has_landlock() {
+            let ruleset = landlock::ruleset(&python.folders);
+            Some(ruleset.map_err(|e| no_sandbox(format!("landlock: {e}")))?)
+        } else {
+            None
         };
-        let ruleset = match tier {
-            Tier::Landlocked => Some(
-                landlock::ruleset(&python.folders)
-                    .map_err(|e| no_sandbox(format!("landlock: {e}")))?,
-            ),
-            _ => None,
-        };
-        let (ours, theirs) = socket_pair(libc::SOCK_SEQPACKET).map_err(VerifyError::Start)?;
-        let setup = process::Setup {
-            control: theirs.as_raw_fd(),
-            ruleset: ruleset.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-            fixed_addresses: flavour != Flavour::Varied,
-        };
-        let seed = flavour.seed().to_string();
-        let mut command = python::command(&python.path);
-        command
-            .args(["-s", "-S", "-B", "-c", SCRIPT])
-            .args([setup.control.to_string(), setup.ruleset.to_string()])
-            .stdout(Stdio::null())
-            .env_clear()
-            .envs([("PYTHONHASHSEED", seed.as_str()), ("LC_CTYPE", "C.UTF-8"), ("TZ", "UTC")]);
-        // SAFETY: `enter` makes system calls only.
-        unsafe { command.pre_exec(move || process::enter(setup)) };
-        let child = command.spawn().map_err(VerifyError::Start)?;
+        let (ours, theirs) = socket::pair(libc::SOCK_SEQPACKET).map_err(VerifyError::Start)?;
+        socket::name_senders(&ours).map_err(VerifyError::Start)?;
+        let plan = plan(python, place, &theirs, ruleset.as_ref())?;
+        let process = process::start(&plan).map_err(no_sandbox)?;
         // With its only other end in the zygote, the socket tells when that dies.
-        drop(theirs);
-        let zygote = Self { child, control: ours };
-        let uid =
-            credentials::uid_for(flavour.user(slot)).filter(|_| python.is_reachable_by_others());
-        zygote.configure(tier, uid, flavour.seed(), filters)?;
+        drop((theirs, plan));
+        let zygote = Self { process, control: ours, python: python.clone(), tier };
+        zygote.configure(place)?;
         Ok(zygote)
     }
 
-    fn configure(
-        &self,
-        tier: Tier,
-        uid: Option<u32>,
-        random_seed: u8,
-        filters: Vec<Vec<u8>>,
-    ) -> Result<(), VerifyError> {
+    fn configure(&self, Place { tier, slot, flavour }: Place) -> Result<(), VerifyError> {
+        let no_sandbox = |reason: String| VerifyError::NoSandbox { reason };
+        let reachable = tier == Tier::Namespaces || self.python.is_reachable_by_others();
+        let uid = credentials::uid_for(flavour.user(slot)).filter(|_| reachable);
+        let filters = |stack: bool| -> Result<Value, VerifyError> {
+            let filters = match tier {
+                Tier::None => Ok(Vec::new()),
+                _ => seccomp::filters(Allowed { files: tier.has_landlock(), stack }),
+            };
+            let filters = filters.map_err(|e| no_sandbox(format!("seccomp filter: {e}")))?;
+            Ok(Value::List(filters.into_iter().map(Value::Bytes).collect()))
+        };
+        let fork_filter = match tier {
+            Tier::None => Value::None,
+            _ => Value::Bytes(seccomp::fork_filter().map_err(no_sandbox)?),
+        };
         let text = |s: &str| Value::Str(s.to_string());
         let number = |n: libc::c_long| Value::Int(n);
         let config = Value::Dict(vec![
             (text("uid"), uid.map_or(Value::None, |u| Value::Int(i64::from(u)))),
-            (text("parent"), Value::Int(i64::from(std::process::id()))),
+            (text("is_init"), Value::Bool(tier == Tier::Namespaces)),
+            (text("capset"), number(libc::SYS_capset)),
             (text("landlock_restrict_self"), number(libc::SYS_landlock_restrict_self)),
             (text("seccomp"), number(libc::SYS_seccomp)),
-            (text("filters"), Value::List(filters.into_iter().map(Value::Bytes).collect())),
-            (text("random_seed"), Value::Int(i64::from(random_seed))),
+            (text("filters"), filters(false)?),
+            (text("stackable_filters"), filters(true)?),
+            (text("fork_filter"), fork_filter),
+            (text("limits"), rlimits::lasting()),
+            (text("random_seed"), Value::Int(i64::from(flavour.seed()))),
             (text("preload_all"), Value::Bool(tier == Tier::NoFiles)),
         ]);
         let mut bytes = Vec::new();
         marshal::encode(&config, &mut bytes);
-        send(&self.control, &bytes, None).map_err(VerifyError::Start)?;
+        socket::send(&self.control, &bytes, None).map_err(VerifyError::Start)?;
         let mut answer = [0; 512];
-        let n = receive(&self.control, &mut answer, START_MAX).map_err(VerifyError::Start)?;
+        let (n, _) =
+            socket::receive(&self.control, &mut answer, START_MAX).map_err(VerifyError::Start)?;
         match &answer[..n] {
             b"ready" => Ok(()),
-            [] => Err(VerifyError::NoSandbox { reason: "the zygote died at its start".into() }),
-            reason => {
-                let reason = String::from_utf8_lossy(reason).into_owned();
-                Err(VerifyError::NoSandbox { reason })
-            }
+            [] => Err(no_sandbox("the zygote died at its start".into())),
+            reason => Err(no_sandbox(String::from_utf8_lossy(reason).into_owned())),
         }
     }
 
-    /// Forks a candidate that will read its job from `data`. Returns its process id, which
-    /// stays its own until [`Zygote::reap`].
-    pub(crate) fn fork(&self, data: OwnedFd, patience: Duration) -> io::Result<libc::pid_t> {
-        send(&self.control, b"J", Some(data.as_raw_fd()))?;
-        drop(data);
-        let mut answer = [0; 4];
-        match receive(&self.control, &mut answer, patience)? {
-            4 => Ok(libc::pid_t::from_le_bytes(answer)),
-            _ => Err(io::Error::other("the zygote died")),
+    /// Orders a candidate, which will read its job from `data`.
+    pub(crate) fn order(&self, data: &OwnedFd) -> io::Result<()> {
+        socket::send(&self.control, b"J", Some(data.as_raw_fd()))
+    }
+
+    /// Waits until the candidate is there. Returns its process id, which the kernel vouches for
+    /// and which stays its own until [`Zygote::reap`].
+    pub(crate) fn candidate(&self, patience: Duration) -> io::Result<libc::pid_t> {
+        let mut hello = [0; 256];
+        let (n, sender) = socket::receive(&self.control, &mut hello, patience)?;
+        match (&hello[..n], sender) {
+            (b"P", Some(pid)) if pid > 0 && pid.unsigned_abs() != self.id() => Ok(pid),
+            ([], _) => Err(died()),
+            (reason, _) => Err(io::Error::other(String::from_utf8_lossy(reason).into_owned())),
         }
     }
 
@@ -150,107 +150,68 @@ impl Zygote {
     /// before its candidates can go to another parent, and nothing else makes ours readable
     /// between two orders.
     pub(crate) fn is_alive(&self) -> io::Result<bool> {
-        wait_readable(&self.control, Duration::ZERO).map(|readable| !readable)
+        socket::wait_readable(&self.control, Duration::ZERO).map(|readable| !readable)
     }
 
     /// Collects a candidate that has been killed: its wait status and CPU time.
     pub(crate) fn reap(&self, patience: Duration) -> io::Result<(i32, Duration)> {
-        send(&self.control, b"R", None)?;
+        socket::send(&self.control, b"R", None)?;
         let mut answer = [0; 12];
-        if receive(&self.control, &mut answer, patience)? != 12 {
-            return Err(io::Error::other("the zygote died"));
+        let (n, _) = socket::receive(&self.control, &mut answer, patience)?;
+        if n != answer.len() {
+            return Err(died());
         }
         let [a, b, c, d, rest @ ..] = answer;
         let status = i32::from_le_bytes([a, b, c, d]);
         Ok((status, Duration::from_micros(u64::from_le_bytes(rest))))
     }
 
+    pub(crate) fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    pub(crate) fn python(&self) -> &PythonInfo {
+        &self.python
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 }
 
-impl Drop for Zygote {
-    fn drop(&mut self) {
-        // Its candidates die with it. Both calls fail only if it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn died() -> io::Error {
+    io::Error::other("the zygote died")
 }
 
-/// Two connected sockets that are closed on `exec`.
-pub(crate) fn socket_pair(kind: libc::c_int) -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut fds = [0; 2];
-    // SAFETY: the call writes two descriptors into the array, which nobody else owns.
-    unsafe {
-        if libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
-    }
-}
-
-/// Sends a message, with a descriptor if there is one.
-fn send(socket: &OwnedFd, bytes: &[u8], fd: Option<RawFd>) -> io::Result<()> {
-    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    // Room for one descriptor, aligned as the kernel wants it.
-    let mut room = [0_u64; 4];
-    // SAFETY: an all-zero header is valid; the pointers are to locals that outlive the call,
-    // and the control message fits the room it is written to.
-    let sent = unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        if let Some(fd) = fd {
-            let size = u32::try_from(size_of::<RawFd>()).unwrap_or(4);
-            message.msg_control = room.as_mut_ptr().cast();
-            message.msg_controllen = libc::CMSG_SPACE(size) as _;
-            let header = libc::CMSG_FIRSTHDR(&raw const message);
-            (*header).cmsg_level = libc::SOL_SOCKET;
-            (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = libc::CMSG_LEN(size) as _;
-            libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
-        }
-        libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)
+fn plan(
+    python: &PythonInfo,
+    Place { tier, flavour, .. }: Place,
+    control: &OwnedFd,
+    ruleset: Option<&OwnedFd>,
+) -> Result<Plan, VerifyError> {
+    let string = |s: &[u8]| CString::new(s).map_err(|e| VerifyError::Start(io::Error::other(e)));
+    let root = match tier {
+        Tier::Namespaces => Some(
+            Root::plan(&python.folders, &python.files)
+                .map_err(|reason| VerifyError::NoSandbox { reason })?,
+        ),
+        _ => None,
     };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Receives a message; 0 bytes when the other end is gone.
-fn receive(socket: &OwnedFd, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if !wait_readable(socket, deadline.saturating_duration_since(Instant::now()))? {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the zygote does not answer"));
-        }
-        // SAFETY: the buffer is writable for its length.
-        let n =
-            unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-        match usize::try_from(n) {
-            Ok(n) => return Ok(n),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionReset => return Ok(0),
-                    _ => return Err(error),
-                }
-            }
-        }
-    }
-}
-
-/// Waits until there is something to read, or the end; false when time is up.
-pub(crate) fn wait_readable(socket: &impl AsRawFd, patience: Duration) -> io::Result<bool> {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // Rounded up, so that a wait never ends before its time.
-    let ms = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-    // SAFETY: one valid entry.
-    let n = unsafe { libc::poll(&raw mut poll, 1, ms) };
-    if n >= 0 {
-        return Ok(n > 0);
-    }
-    let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
+    let (control, ruleset) = (control.as_raw_fd(), ruleset.map(OwnedFd::as_raw_fd));
+    let numbers = [control.to_string(), ruleset.unwrap_or(-1).to_string()];
+    let words = ["-s", "-S", "-B", "-c", SCRIPT].into_iter();
+    let words = words.chain(numbers.iter().map(String::as_str)).map(str::as_bytes);
+    let arguments = std::iter::once(python.path.as_os_str().as_bytes()).chain(words);
+    let hash_seed = format!("PYTHONHASHSEED={}", flavour.seed());
+    let environment = ENVIRONMENT.into_iter().chain([hash_seed.as_str()]);
+    let null = File::options().read(true).write(true).open("/dev/null");
+    Ok(Plan {
+        arguments: arguments.map(string).collect::<Result<_, _>>()?,
+        environment: environment.map(|s| string(s.as_bytes())).collect::<Result<_, _>>()?,
+        null: null.map_err(VerifyError::Start)?.into(),
+        kept: [control].into_iter().chain(ruleset).collect(),
+        root,
+        fixed_addresses: flavour != Flavour::Varied,
+    })
 }

@@ -63,6 +63,7 @@ pub(crate) fn task(
                 "passed": j.passed,
                 "total": j.total,
                 "detail": j.detail,
+                "sandbox": j.tier.name(),
             }))?;
         } else {
             let body = rollout.program.split_once('\n').map_or("", |p| p.1);

@@ -58,6 +58,7 @@ pub(crate) fn answer(id: &Json, j: &Judgement) -> Json {
         "passed": j.passed,
         "total": j.total,
         "detail": j.detail,
+        "sandbox": j.tier.name(),
         "cpu_ms": j.cpu_ms,
         "wall_ms": j.wall_ms,
     })

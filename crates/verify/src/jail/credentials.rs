@@ -1,7 +1,8 @@
 //! The wall of identity: a user that owns nothing.
 //!
-//! Only root can put it up; an ordinary user keeps its own identity and relies on the other
-//! walls. It also makes the process limit bite, which the kernel does not apply to root.
+//! Only root can put it up, if it has not lost the capability; everyone else keeps their own
+//! identity and relies on the other walls. It also makes the process limit bite, which the
+//! kernel does not apply to root: where root stays, a filter takes the place of the limit.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

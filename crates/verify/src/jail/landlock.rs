@@ -13,7 +13,7 @@ use landlock::{
 };
 
 /// What the interpreter and the C library read besides the folders of the Python library.
-const FILES_READ: [&str; 5] = [
+pub(super) const FILES_READ: [&str; 5] = [
     "/etc/ld.so.cache",
     "/dev/null",
     "/dev/urandom",

@@ -23,15 +23,28 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 #[derive(Debug, Default)]
 struct Listed {
     allow: Rules,
+    stack: Rules,
     files: Rules,
     kill: Rules,
 }
 
+/// What else is allowed than what every candidate may do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowed {
+    /// To open files, where Landlock decides which.
+    pub(crate) files: bool,
+    /// To add filters, where one is needed in every fork.
+    pub(crate) stack: bool,
+}
+
 /// The filters in the order of installation, as the bytes that the kernel reads.
-pub(crate) fn filters(files_allowed: bool) -> Result<Vec<Vec<u8>>, String> {
-    let Listed { mut allow, files, kill } = parse(RULES)?;
-    if files_allowed {
+pub(crate) fn filters(allowed: Allowed) -> Result<Vec<Vec<u8>>, String> {
+    let Listed { mut allow, stack, files, kill } = parse(RULES)?;
+    if allowed.files {
         allow.extend(files);
+    }
+    if allowed.stack {
+        allow.extend(stack);
     }
     let errno = |code: i32| SeccompAction::Errno(u32::try_from(code).unwrap_or(1));
     let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
@@ -40,6 +53,13 @@ pub(crate) fn filters(files_allowed: bool) -> Result<Vec<Vec<u8>>, String> {
         compile(clone3, SeccompAction::Allow, errno(libc::ENOSYS))?,
         compile(allow_and(allow, libc::SYS_clone3), errno(libc::EPERM), SeccompAction::Allow)?,
     ])
+}
+
+/// A filter for a fork, which is to have none of its own.
+pub(crate) fn fork_filter() -> Result<Vec<u8>, String> {
+    let calls = ["clone", "fork"].into_iter().filter_map(table::number);
+    let refused = SeccompAction::Errno(u32::try_from(libc::EPERM).unwrap_or(1));
+    compile(calls.map(|call| (call, Vec::new())).collect(), SeccompAction::Allow, refused)
 }
 
 /// Of two filters that answer with an error the newest wins, so the last one must let through
@@ -76,6 +96,7 @@ fn parse(text: &str) -> Result<Listed, String> {
         }
         let rules = match section {
             Some("[allow]") => &mut listed.allow,
+            Some("[stack]") => &mut listed.stack,
             Some("[files]") => &mut listed.files,
             Some("[kill]") => &mut listed.kill,
             _ => return Err(format!("rule outside a section: {line}")),
@@ -149,10 +170,13 @@ mod tests {
 
     #[test]
     fn filters_fit_the_kernel() {
-        for files_allowed in [true, false] {
-            for filter in filters(files_allowed).unwrap() {
-                assert!(filter.len() / 8 < 4096);
+        for files in [true, false] {
+            for stack in [true, false] {
+                for filter in filters(Allowed { files, stack }).unwrap() {
+                    assert!(filter.len() / 8 < 4096);
+                }
             }
         }
+        assert!(fork_filter().unwrap().len() / 8 < 4096);
     }
 }

@@ -1,11 +1,12 @@
 //! The verifier from outside: programs in, judgements out, with real walls.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what cannot be is a failure")]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the sandbox needs Linux");
 
 mod comparators;
+mod container;
 mod determinism;
 mod escapes;
 mod executions;
@@ -13,15 +14,15 @@ mod faults;
 mod honest;
 mod language;
 mod modes;
-mod ordinary_user;
 mod remote;
+mod tiers;
 mod verdicts;
 
 use std::process::Command;
 use std::sync::Arc;
 
-use verify::{Judgement, Submission, TestCase, Value, Verdict};
-use verify::{Verifier, VerifierConfig};
+use verify::{Judgement, Submission, TestCase, Tier, Value, Verdict};
+use verify::{Verifier, VerifierConfig, VerifyError};
 
 /// Each test has its own, so that dropping it is tested everywhere.
 fn verifier() -> Verifier {
@@ -30,7 +31,14 @@ fn verifier() -> Verifier {
 
 /// One for each tier that can be had here.
 fn verifiers() -> Vec<Verifier> {
-    vec![verifier()]
+    let all: Vec<_> = Tier::SAFE.into_iter().filter_map(|tier| verifier_in(tier, 2).ok()).collect();
+    assert!(all.len() >= 2, "the tiers without privileges stand wherever this runs");
+    all
+}
+
+/// One in this tier or none.
+fn verifier_in(tier: Tier, slots: usize) -> Result<Verifier, VerifyError> {
+    Verifier::start(VerifierConfig { slots, tier: Some(tier), ..VerifierConfig::default() })
 }
 
 /// Tests from JSON, with `$tuple` and its like: `[[arguments, expected], …]`.
@@ -86,6 +94,11 @@ const ALONE: &str = "VERIFY_TEST_ALONE";
 
 fn is_alone() -> bool {
     std::env::var_os(ALONE).is_some()
+}
+
+/// The part that this process was started for, if it is not the whole test.
+fn part() -> Option<String> {
+    std::env::var_os(ALONE).map(|part| part.to_string_lossy().into_owned())
 }
 
 /// This test binary, to run one test in a process of its own.

@@ -109,6 +109,7 @@ const CALLS: &[(&str, i64)] = &[
     ("exit_group", libc::SYS_exit_group),
     ("restart_syscall", libc::SYS_restart_syscall),
     ("prctl", libc::SYS_prctl),
+    ("seccomp", libc::SYS_seccomp),
     ("prlimit64", libc::SYS_prlimit64),
     ("sendto", libc::SYS_sendto),
     ("sendmsg", libc::SYS_sendmsg),

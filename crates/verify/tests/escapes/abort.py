@@ -1,0 +1,5 @@
+# expect: runtime_error
+import os
+
+def f(n):
+    os.abort()

@@ -1,0 +1,6 @@
+# expect: runtime_error
+import os
+
+def f(n):
+    while True:
+        os.dup(0)
