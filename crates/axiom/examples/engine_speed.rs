@@ -8,10 +8,7 @@
 use std::time::Instant;
 
 use generate::{Request, Sampling, generate};
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Config, Model};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -95,12 +92,7 @@ fn main() {
     let (rows, n) = shape.train;
     let groups = (0..rows).map(|_| {
         let tokens = sequence(n);
-        let rest = Sequence {
-            tokens: tokens[1..].to_vec(),
-            sampling_logprobs: Vec::new(),
-            advantage: 0.0,
-            count: 1,
-        };
+        let rest = Sequence::imitated(tokens[1..].to_vec());
         (tokens[..1].to_vec(), vec![rest])
     });
     let batch = Batch { groups: groups.collect() };
@@ -111,11 +103,9 @@ fn main() {
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let nll =
-        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
     let mut learner = Learner::new(optimizer, model.layout.len());
     let seconds = timed(|| {
-        learner.step(&mut model, &batch, &nll, (1e-3, 1.0), Threads(threads)).unwrap();
+        learner.step(&mut model, &batch, &Objective::NLL, (1e-3, 1.0), Threads(threads)).unwrap();
     });
     let rate = (rows * n) as f64 / seconds;
     println!(

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use generate::Completion;
-use learn::{Batch, Sequence, advantage::Advantage};
+use learn::{
+    Batch, Sequence,
+    advantage::{AdvantageSpec, Outcome, advantages, no_signal},
+};
 use rand::seq::SliceRandom as _;
 use tasks::{Reward, Task};
 use verify::{Judgement, Submission, Verdict, Verifier, VerifyError};
@@ -92,15 +95,17 @@ pub(crate) fn shuffle_rewards(groups: &mut [Group], seed: Seed) {
 
 /// Gives every rollout its advantage. Rollouts without a reward are left out of their group,
 /// and groups whose rewards are all equal out of the step.
-pub(crate) fn set_advantages(groups: &mut [Group], how: Advantage) {
+pub(crate) fn set_advantages(groups: &mut [Group], how: AdvantageSpec) {
     for group in groups {
         let rewards: Vec<f64> = group.rollouts.iter().filter_map(|r| r.reward).collect();
-        if learn::advantage::no_signal(&rewards) {
+        if no_signal(&rewards) {
             continue;
         }
-        let mut advantages = how.of_group(&rewards).into_iter();
+        let outcome = |reward: &f64| Outcome { reward: *reward, ..Outcome::default() };
+        let outcomes: Vec<Outcome> = rewards.iter().map(outcome).collect();
+        let mut found = advantages(&outcomes, &how).into_iter();
         for rollout in group.rollouts.iter_mut().filter(|r| r.reward.is_some()) {
-            rollout.advantage = advantages.next();
+            rollout.advantage = found.next().map(|a| a.mean());
         }
     }
 }
@@ -115,14 +120,15 @@ pub(crate) fn batch(groups: &[Group]) -> Batch {
             let Some(advantage) = rollout.advantage else { continue };
             let tokens = &rollout.completion.tokens;
             // Equal programs have equal rewards, except where the control shuffled them.
-            let same = |s: &&mut Sequence| s.tokens == *tokens && s.advantage == advantage;
+            let same = |s: &&mut Sequence| s.tokens == *tokens && s.advantage == advantage.into();
             match sequences.iter_mut().find(same) {
                 Some(known) => known.count += 1,
                 None => sequences.push(Sequence {
                     tokens: tokens.clone(),
                     sampling_logprobs: rollout.completion.logprobs.clone(),
-                    advantage,
+                    advantage: advantage.into(),
                     count: 1,
+                    ..Sequence::default()
                 }),
             }
         }

@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use learn::{
-    advantage::Advantage,
+    Preset,
+    advantage::AdvantageSpec,
     objective::{Aggregation, Objective, Surrogate},
 };
 use serde::{Deserialize, Serialize};
@@ -212,26 +213,29 @@ impl Recipe {
         }
     }
 
-    pub(crate) fn advantage(&self) -> Advantage {
-        match self.learn.advantage {
-            AdvantageName::GroupNorm => Advantage::GroupNorm,
-            AdvantageName::GroupMean => Advantage::GroupMean,
-            AdvantageName::LeaveOneOut => Advantage::LeaveOneOut,
-        }
+    pub(crate) fn advantage(&self) -> AdvantageSpec {
+        let preset = match self.learn.advantage {
+            AdvantageName::GroupNorm => Preset::Grpo,
+            AdvantageName::GroupMean => Preset::DrGrpo,
+            AdvantageName::LeaveOneOut => Preset::Rloo,
+        };
+        preset.method(self.sampling.completion_tokens_max).advantage
     }
 
     pub(crate) fn objective(&self) -> Objective {
         let surrogate = match self.method {
-            Method::Grpo => {
-                Surrogate::PpoClip { low: self.learn.clip_low, high: self.learn.clip_high }
-            }
+            Method::Grpo => Surrogate::PpoClip {
+                low: self.learn.clip_low,
+                high: self.learn.clip_high,
+                cap: f64::INFINITY,
+            },
             Method::ExpertIteration => Surrogate::Nll,
         };
         let aggregation = match self.learn.aggregation {
             AggregationName::TokenMean => Aggregation::TokenMean,
             AggregationName::SequenceMean => Aggregation::SequenceMean,
         };
-        Objective { surrogate, aggregation, kl_beta: 0.0 }
+        Objective::new(surrogate, aggregation)
     }
 
     /// The learning rate of a step: linear warm-up, then linear from `lr` to `lr_end`.

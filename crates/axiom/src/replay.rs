@@ -81,12 +81,8 @@ impl Replay {
 impl Verified {
     /// As the learner takes it: a sequence with this advantage and no ratio.
     pub(crate) fn sequence(&self, advantage: f64) -> (Vec<u32>, Vec<Sequence>) {
-        let sequence = Sequence {
-            tokens: self.tokens.clone(),
-            sampling_logprobs: Vec::new(),
-            advantage,
-            count: 1,
-        };
+        let advantage = advantage.into();
+        let sequence = Sequence { advantage, ..Sequence::imitated(self.tokens.clone()) };
         (self.prompt.clone(), vec![sequence])
     }
 }

@@ -2,18 +2,46 @@
 
 use model::Chunk;
 
-/// A completion to learn from.
-#[derive(Debug, Clone, PartialEq)]
+use crate::{Advantage, value::ValueTarget};
+
+/// A completion to learn from. What there is one number a token of may also be empty, where it
+/// is not known or not needed.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sequence {
     /// Its tokens, the end token included; at least one.
     pub tokens: Vec<u32>,
-    /// Log-probs at sampling time, one a token; empty where it was not sampled from the policy
-    /// being trained (imitation).
+    /// Which tokens are learnt from; empty for all.
+    pub mask: Vec<bool>,
+    /// Log-probs at sampling time; empty where it was not sampled from the policy being
+    /// trained (imitation).
     pub sampling_logprobs: Vec<f32>,
+    /// Log-probs under the policy at the start of the batch, as [`crate::Learner::score`] finds them.
+    /// Empty where they are the sampling ones, or where the objective has a correction and this
+    /// is the first update: then they are those of the policy itself.
+    pub old_logprobs: Vec<f32>,
+    /// Log-probs under the reference.
+    pub reference_logprobs: Vec<f32>,
     /// Its advantage.
-    pub advantage: f64,
+    pub advantage: Advantage,
+    /// What its values are to become, where there is a value head.
+    pub value: Option<ValueTarget>,
     /// How many identical sequences of the group it stands for.
     pub count: usize,
+}
+
+impl Sequence {
+    /// Something to imitate: no ratio, advantage 1, and it counts once.
+    pub fn imitated(tokens: Vec<u32>) -> Self {
+        Self { tokens, count: 1, ..Self::default() }
+    }
+
+    /// How many of its tokens are learnt from.
+    pub fn n_learnt(&self) -> usize {
+        match self.mask.len() {
+            0 => self.tokens.len(),
+            _ => self.mask.iter().filter(|m| **m).count(),
+        }
+    }
 }
 
 /// Sequences after their prompts; those of one prompt share its computation.
@@ -38,7 +66,7 @@ impl Batch {
 
     /// How many tokens are learnt from.
     pub fn n_tokens(&self) -> usize {
-        self.groups.iter().flat_map(|g| &g.1).map(|s| s.tokens.len() * s.count).sum()
+        self.groups.iter().flat_map(|g| &g.1).map(|s| s.n_learnt() * s.count).sum()
     }
 
     /// Cuts the batch into parts of about `tokens_max` tokens. The cut depends on the batch

@@ -15,7 +15,7 @@ use model::{AdamW, Model, ModelError, Tape, adamw, sum_of_squares};
 use crate::{
     Batch,
     batch::Part,
-    objective::{Norm, Objective, Row, objective},
+    objective::{Objective, Row, Survey, objective},
 };
 
 /// Lanes of a step: at most this many threads are of use.
@@ -128,8 +128,8 @@ impl Learner {
         (lr, temperature): (f64, f32),
         threads: Threads,
     ) -> Result<StepReport, ModelError> {
-        let norm = Norm { tokens: batch.n_tokens(), sequences: batch.n_sequences() };
-        if norm.tokens == 0 {
+        let norm = Survey::counts(batch.n_tokens(), batch.n_sequences());
+        if norm.tokens == 0.0 {
             return Ok(StepReport::default());
         }
         let sums = self.gradient(model, batch, spec, (norm, temperature), threads)?;
@@ -159,7 +159,7 @@ impl Learner {
                 adamw(step, &mut params[r.clone()], &grads[r], m, v);
             }
         });
-        let n = norm.tokens as f64;
+        let n = norm.tokens;
         Ok(StepReport {
             loss: sums.loss,
             grad_norm,
@@ -167,7 +167,7 @@ impl Learner {
             clip_ratio: sums.clipped as f64 / n,
             kl: sums.kl / n,
             logprob_gap_max: sums.gap,
-            tokens: norm.tokens,
+            tokens: batch.n_tokens(),
         })
     }
 
@@ -177,7 +177,7 @@ impl Learner {
         model: &Model,
         batch: &Batch,
         spec: &Objective,
-        (norm, temperature): (Norm, f32),
+        (norm, temperature): (Survey, f32),
         Threads(threads): Threads,
     ) -> Result<Sums, ModelError> {
         let parts = batch.parts(PART_TOKENS);
@@ -245,7 +245,7 @@ impl Lane {
         model: &Model,
         parts: impl Iterator<Item = &'a Part<'a>>,
         spec: &Objective,
-        (norm, temperature): (Norm, f32),
+        (norm, temperature): (Survey, f32),
         tape: &mut Tape,
     ) {
         self.grads.clear();
@@ -264,7 +264,7 @@ impl Lane {
 }
 
 /// The derivatives of a part's log-probs, and its share of the sums.
-fn score(part: &Part<'_>, tape: &Tape, spec: &Objective, norm: Norm) -> (Vec<f32>, Sums) {
+fn score(part: &Part<'_>, tape: &Tape, spec: &Objective, norm: Survey) -> (Vec<f32>, Sums) {
     let mut slopes = Vec::with_capacity(tape.log_probs().len());
     let mut sums = Sums::default();
     let mut at = 0;
@@ -278,18 +278,16 @@ fn score(part: &Part<'_>, tape: &Tape, spec: &Objective, norm: Norm) -> (Vec<f32
         }
         let entropies = tape.entropies()[at..at + n].iter().map(|x| f64::from(*x));
         sums.entropy += entropies.sum::<f64>() * sequence.count as f64;
+        let mask = vec![true; n];
         let row = Row {
-            logprobs: &logprobs,
-            old: if sampled.is_empty() { &logprobs } else { &sampled },
-            reference: &[],
-            mask: &vec![true; n],
-            advantage: sequence.advantage,
+            old: &sampled,
             count: sequence.count,
+            ..Row::new(&logprobs, &mask, &sequence.advantage)
         };
-        let value = objective(&[row], spec, norm);
+        let value = objective(&[row], spec, &norm);
         sums.loss += value.loss;
-        sums.clipped += value.clipped;
-        sums.kl += value.kl;
+        sums.clipped += (value.tally.clipped_low + value.tally.clipped_high) as usize;
+        sums.kl += value.tally.kl;
         slopes.extend(value.dlogprobs.iter().map(|x| *x as f32));
         at += n;
     }

@@ -4,10 +4,7 @@
 //! and the model learns to continue each prompt. Nothing is executed here.
 
 use anyhow::{Context as _, Result};
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Config, Model, Tokenizer};
 use rand::Rng as _;
 use tasks::corpus::{Corpus, Document, PROGRAMS_PER_QUESTION};
@@ -38,15 +35,19 @@ pub(crate) fn run(recipe: &PretrainRecipe, threads: usize, progress: Progress) -
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let nll =
-        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
     let mut learner = Learner::new(optimizer, policy.model.layout.len());
     let (mut seen, mut document, mut step) = (0, 0, 0u64);
     let bar = progress.bar(recipe.tokens, "tokens");
     while seen < recipe.tokens {
         let (batch, next, tokens) = batch(&corpus, &policy, document, recipe.batch_tokens)?;
         let lr = learning_rate(recipe, seen, step);
-        let report = learner.step(&mut policy.model, &batch, &nll, (lr, 1.0), Threads(threads))?;
+        let report = learner.step(
+            &mut policy.model,
+            &batch,
+            &Objective::NLL,
+            (lr, 1.0),
+            Threads(threads),
+        )?;
         (document, step, seen) = (next, step + 1, seen + tokens);
         bar.set(seen, &format!("loss {:.4}", report.loss));
         if step.is_multiple_of(200) {
@@ -113,12 +114,7 @@ fn batch(
         let mut completion = policy.tokenizer.encode(&completion)?;
         completion.push(policy.eos);
         tokens += completion.len() as u64;
-        let sequence = Sequence {
-            tokens: completion,
-            sampling_logprobs: Vec::new(),
-            advantage: 0.0,
-            count: 1,
-        };
+        let sequence = Sequence::imitated(completion);
         let follows = document > first && !document.is_multiple_of(PROGRAMS_PER_QUESTION);
         match batch.groups.last_mut().filter(|_| follows) {
             Some((_, sequences)) => sequences.push(sequence),

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Model, read_tensors};
 use serde_json::Value;
 
@@ -21,12 +18,7 @@ fn check(name: &str) {
     for s in golden["sequences"].as_array().unwrap() {
         let tokens: Vec<u32> =
             s.as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as u32).collect();
-        let sequence = Sequence {
-            tokens: tokens[prompt..].to_vec(),
-            sampling_logprobs: Vec::new(),
-            advantage: 0.0,
-            count: 1,
-        };
+        let sequence = Sequence::imitated(tokens[prompt..].to_vec());
         batch.groups.push((tokens[..prompt].to_vec(), vec![sequence]));
     }
     let number = |key: &str| training[key].as_f64().unwrap();
@@ -38,11 +30,9 @@ fn check(name: &str) {
         grad_norm_max: number("clip"),
     };
     let mut learner = Learner::new(optimizer, model.layout.len());
-    let nll =
-        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
     for i in 0..10 {
         let at = (number("lr"), 1.0);
-        let report = learner.step(&mut model, &batch, &nll, at, Threads(2)).unwrap();
+        let report = learner.step(&mut model, &batch, &Objective::NLL, at, Threads(2)).unwrap();
         let loss = training["losses"][i].as_f64().unwrap();
         assert!((report.loss - loss).abs() < 2e-5, "loss {i}: {} {loss}", report.loss);
         let norm = training["grad_norms"][i].as_f64().unwrap();

@@ -2,8 +2,11 @@
 //! PyTorch autograd elsewhere.
 
 use learn::{
-    advantage::Advantage,
-    objective::{Aggregation, Norm, Objective, Row, Surrogate, objective},
+    Advantage,
+    advantage::{Outcome, advantages as advantages_of},
+    kl::{Estimator, KlLoss},
+    objective::{Aggregation, Objective, Row, Surrogate, Survey, objective},
+    presets::Preset,
 };
 use serde_json::Value;
 
@@ -18,21 +21,24 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 fn spec(value: &Value) -> Objective {
     let number = |key: &str| value[key].as_f64().unwrap();
-    Objective {
-        surrogate: match value["surrogate"].as_str().unwrap() {
-            "ppo_clip" => Surrogate::PpoClip { low: number("eps_low"), high: number("eps_high") },
-            "reinforce" => Surrogate::Reinforce,
-            "nll" => Surrogate::Nll,
-            other => panic!("surrogate {other}"),
+    let surrogate = match value["surrogate"].as_str().unwrap() {
+        "ppo_clip" => Surrogate::PpoClip {
+            low: number("eps_low"),
+            high: number("eps_high"),
+            cap: f64::INFINITY,
         },
-        aggregation: match value["aggregation"].as_str().unwrap() {
-            "token_mean" => Aggregation::TokenMean,
-            "seq_mean_token_mean" => Aggregation::SequenceMean,
-            "token_sum_norm" => Aggregation::ConstantLength(number("l_max")),
-            other => panic!("aggregation {other}"),
-        },
-        kl_beta: value["kl"]["beta"].as_f64().unwrap_or(0.0),
-    }
+        "reinforce" => Surrogate::Reinforce,
+        "nll" => Surrogate::Nll,
+        other => panic!("surrogate {other}"),
+    };
+    let aggregation = match value["aggregation"].as_str().unwrap() {
+        "token_mean" => Aggregation::TokenMean,
+        "seq_mean_token_mean" => Aggregation::SequenceMean,
+        "token_sum_norm" => Aggregation::ConstantLength(number("l_max")),
+        other => panic!("aggregation {other}"),
+    };
+    let kl = value["kl"]["beta"].as_f64().map(|beta| KlLoss::plain(Estimator::K3, beta));
+    Objective { kl, ..Objective::new(surrogate, aggregation) }
 }
 
 #[test]
@@ -47,18 +53,16 @@ fn loss_and_gradient() {
         let (logp, old, reference) = (get("logp"), get("old"), get("ref"));
         let mask: Vec<Vec<bool>> =
             get("mask").iter().map(|m| m.iter().map(|x| *x == 1.0).collect()).collect();
+        let advantage: Vec<Advantage> =
+            rows.iter().map(|r| r["advantage"].as_f64().unwrap().into()).collect();
         let inputs: Vec<Row<'_>> = (0..rows.len())
             .map(|i| Row {
-                logprobs: &logp[i],
                 old: &old[i],
-                reference: if spec.kl_beta > 0.0 { &reference[i] } else { &[] },
-                mask: &mask[i],
-                advantage: rows[i]["advantage"].as_f64().unwrap(),
-                count: 1,
+                reference: &reference[i],
+                ..Row::new(&logp[i], &mask[i], &advantage[i])
             })
             .collect();
-        let tokens = mask.iter().flatten().filter(|m| **m).count();
-        let norm = Norm { tokens, sequences: rows.len() };
+        let norm = &Survey::of(&inputs, &spec);
         let value = objective(&inputs, &spec, norm);
         let name = &case["name"];
         assert!((value.loss - case["loss"].as_f64().unwrap()).abs() < 1e-9, "{name}");
@@ -86,15 +90,9 @@ fn finite_differences() {
             (numbers(&row["logp"]), numbers(&row["old"]), numbers(&row["ref"]));
         let mask = vec![true; logp.len()];
         let value = |logp: &[f64]| {
-            let row = Row {
-                logprobs: logp,
-                old: &old,
-                reference: if spec.kl_beta > 0.0 { &reference } else { &[] },
-                mask: &mask,
-                advantage: row["advantage"].as_f64().unwrap(),
-                count: 1,
-            };
-            objective(&[row], &spec, Norm { tokens: logp.len(), sequences: 1 })
+            let advantage = row["advantage"].as_f64().unwrap().into();
+            let row = Row { old: &old, reference: &reference, ..Row::new(logp, &mask, &advantage) };
+            objective(&[row], &spec, &Survey::of(&[row], &spec))
         };
         let slopes = value(&logp).dlogprobs;
         for i in 0..logp.len() {
@@ -117,16 +115,18 @@ fn finite_differences() {
 fn advantages() {
     for case in golden()["advantages"].as_array().unwrap() {
         let method = match case["method"].as_str().unwrap() {
-            "grpo" => Advantage::GroupNorm,
-            "dr_grpo" => Advantage::GroupMean,
-            "rloo" => Advantage::LeaveOneOut,
+            "grpo" => Preset::Grpo,
+            "dr_grpo" => Preset::DrGrpo,
+            "rloo" => Preset::Rloo,
             other => panic!("method {other}"),
         };
         let groups = case["groups"].as_array().unwrap().iter();
         for (group, want) in groups.zip(case["advantages"].as_array().unwrap()) {
-            let got = method.of_group(&numbers(group));
+            let outcome = |reward| Outcome { reward, tokens: 1, ..Outcome::default() };
+            let outcomes: Vec<Outcome> = numbers(group).into_iter().map(outcome).collect();
+            let got = advantages_of(&outcomes, &method.method(16).advantage);
             for (g, w) in got.iter().zip(numbers(want)) {
-                assert!((g - w).abs() < 1e-9, "{method:?} {got:?} {want}");
+                assert!((g.mean() - w).abs() < 1e-9, "{method:?} {got:?} {want}");
             }
         }
     }
