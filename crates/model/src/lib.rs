@@ -23,4 +23,4 @@ pub use layout::{Entry, Layout};
 pub use model::Model;
 pub use ops::{AdamW, Isa, adamw, sum_of_squares};
 pub use tokenizer::Tokenizer;
-pub use transformer::{Chunk, Segment, Tape};
+pub use transformer::{Chunk, Segment, Slopes, Tape};

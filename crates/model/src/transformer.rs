@@ -6,8 +6,8 @@
 use crate::{
     Config, Model, ModelError,
     ops::{
-        AttentionScratch, HeadScratch, Heads, Panels, Span, Stats, View, attend, attend_backward,
-        gemm, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
+        AttentionScratch, HeadScratch, Heads, Panels, Span, Stats, TargetSlopes, View, attend,
+        attend_backward, gemm, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
     },
 };
 
@@ -84,6 +84,17 @@ impl Chunk {
     }
 }
 
+/// The derivatives of a loss by what a forward pass found, one a target of the chunk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Slopes<'a> {
+    /// By the log-probs.
+    pub log_probs: &'a [f32],
+    /// By the entropies; empty for none.
+    pub entropies: &'a [f32],
+    /// By a linear function of [`Tape::hidden`], and its weights; empty for none.
+    pub hidden: (&'a [f32], &'a [f32]),
+}
+
 /// What one block keeps for its backward pass; rows are tokens.
 #[derive(Debug, Default)]
 struct LayerTape {
@@ -116,6 +127,8 @@ pub struct Tape {
     rows: Vec<usize>,
     targets: Vec<(usize, u32)>,
     order: Vec<usize>,
+    /// Where in `selected` the row of each target is, in the order of the chunk.
+    places: Vec<usize>,
     sorted: Vec<f32>,
     stats: Vec<Stats>,
     log_probs: Vec<f32>,
@@ -139,6 +152,12 @@ impl Tape {
     /// The normalised rows that have targets, in ascending order, after a forward pass.
     pub(crate) fn selected(&self) -> &[f32] {
         &self.selected
+    }
+
+    /// The normalised last state from which a target was predicted, after a forward pass.
+    pub fn hidden(&self, target: usize) -> &[f32] {
+        let width = self.selected.len() / self.rows.len();
+        &self.selected[self.places[target] * width..][..width]
     }
 
     /// The keys (rotated) and values of a layer after a forward pass.
@@ -241,8 +260,28 @@ impl Model {
         grads: &mut [f32],
         tape: &mut Tape,
     ) {
-        assert_eq!(dlog_probs.len(), chunk.targets.len(), "one derivative a target");
-        self.finish_backward(chunk, 1.0 / temperature, dlog_probs, grads, tape);
+        let slopes = Slopes { log_probs: dlog_probs, ..Slopes::default() };
+        self.backward_from(chunk, temperature, slopes, grads, tape);
+    }
+
+    /// As [`Model::backward`], for a loss that also depends on entropies or last states.
+    ///
+    /// # Panics
+    /// If there is not one derivative a target.
+    pub fn backward_from(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        slopes: Slopes<'_>,
+        grads: &mut [f32],
+        tape: &mut Tape,
+    ) {
+        let n = chunk.targets.len();
+        assert_eq!(slopes.log_probs.len(), n, "one derivative a target");
+        for others in [slopes.entropies, slopes.hidden.0] {
+            assert!([0, n].contains(&others.len()), "one derivative a target");
+        }
+        self.finish_backward(chunk, 1.0 / temperature, slopes, grads, tape);
         for layer in (0..self.config.num_hidden_layers).rev() {
             self.block_backward(layer, chunk.tokens.len(), grads, tape);
         }
@@ -400,9 +439,11 @@ impl Model {
         self.head.log_probs(x, &tape.targets, inverse_temperature, out, head);
         tape.log_probs.resize(chunk.targets.len(), 0.0);
         tape.entropies.resize(chunk.targets.len(), 0.0);
+        tape.places.resize(chunk.targets.len(), 0);
         for (at, i) in tape.order.iter().enumerate() {
             tape.log_probs[*i] = tape.sorted[at];
-            tape.entropies[*i] = tape.stats[tape.targets[at].0].entropy;
+            tape.places[*i] = tape.targets[at].0;
+            tape.entropies[*i] = tape.stats[tape.places[*i]].entropy;
         }
     }
 
@@ -410,20 +451,27 @@ impl Model {
         &self,
         chunk: &Chunk,
         inverse_temperature: f32,
-        dlog_probs: &[f32],
+        slopes: Slopes<'_>,
         grads: &mut [f32],
         tape: &mut Tape,
     ) {
         let d = self.config.hidden_size;
         let n = chunk.tokens.len();
-        let order = tape.order.iter().map(|i| dlog_probs[*i]);
-        let weighted: Vec<((usize, u32), f32)> = tape.targets.iter().copied().zip(order).collect();
+        let entropy = |i: usize| slopes.entropies.get(i).copied().unwrap_or(0.0);
+        let order = tape.order.iter().map(|i| (slopes.log_probs[*i], entropy(*i)));
+        let weighted: Vec<TargetSlopes> = tape.targets.iter().copied().zip(order).collect();
         let mut dselected = std::mem::take(&mut tape.dmid);
         sized(&mut dselected, tape.selected.len());
         let at = (inverse_temperature, &tape.stats[..]);
         let dhead = &mut grads[self.layout.head.clone()];
         let to = (&mut dselected[..], dhead);
         self.head.backward(&tape.selected, &weighted, at, to, &mut tape.head);
+        let (dvalues, direction) = slopes.hidden;
+        for (place, dv) in tape.places.iter().zip(dvalues) {
+            for (dx, w) in dselected[place * d..][..d].iter_mut().zip(direction) {
+                *dx += dv * w;
+            }
+        }
 
         let mut dnormed = std::mem::take(&mut tape.dq);
         dnormed.clear();

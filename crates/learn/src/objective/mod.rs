@@ -229,12 +229,16 @@ pub struct Tally {
     pub ratio_max: f64,
     /// Sum of the k3 estimates of KL(policy, reference).
     pub kl: f64,
-    /// Sum of `|old - sampling|`.
+    /// Tokens whose sampling log-prob is known.
+    pub sampled: f64,
+    /// Sum of `|old - sampling|` over them.
     pub gap: f64,
     /// The largest of them.
     pub gap_max: f64,
     /// Sum of the k3 estimates of KL(sampler, old).
     pub sampling_kl: f64,
+    /// Tokens that have a value.
+    pub valued: f64,
     /// Sum of the value losses.
     pub value_loss: f64,
     /// Tokens whose value loss was clipped.
@@ -252,9 +256,11 @@ impl Tally {
         self.ratio += other.ratio;
         self.ratio_max = self.ratio_max.max(other.ratio_max);
         self.kl += other.kl;
+        self.sampled += other.sampled;
         self.gap += other.gap;
         self.gap_max = self.gap_max.max(other.gap_max);
         self.sampling_kl += other.sampling_kl;
+        self.valued += other.valued;
         self.value_loss += other.value_loss;
         self.value_clipped += other.value_clipped;
     }
@@ -334,7 +340,6 @@ fn policy_and_kl(row: &Row<'_>, spec: &Objective, survey: &Survey, weight: f64, 
     }
     let share = spec.ratio.share(row);
     row.counted().for_each(|t| out.dlogprobs[t] += by_sequence * share);
-    out.tally.gaps(row);
 }
 
 /// A KL estimate, and its derivatives by the log-prob and by the log-ratio.
@@ -376,6 +381,7 @@ fn value_loss(row: &Row<'_>, loss: ValueLoss, survey: &Survey, out: &mut Value) 
         let (value, slope, clipped) = loss.of(row.values[t], old, target.returns[t]);
         out.loss += weight * value;
         out.dvalues[t] = weight * slope;
+        out.tally.valued += row.count as f64;
         out.tally.value_loss += row.count as f64 * value;
         out.tally.value_clipped += if clipped { row.count as f64 } else { 0.0 };
     }
@@ -394,13 +400,12 @@ impl Tally {
         }
     }
 
-    /// How far the old policy is from the one that sampled.
-    fn gaps(&mut self, row: &Row<'_>) {
-        for t in row.counted().filter(|_| !row.sampling.is_empty()) {
-            let d = row.old(t) - row.sampling[t];
-            self.gap += row.count as f64 * d.abs();
-            self.gap_max = self.gap_max.max(d.abs());
-            self.sampling_kl += row.count as f64 * Estimator::K3.value(row.sampling[t], row.old(t));
-        }
+    /// How far a token's old log-prob is from its sampling one.
+    pub(crate) fn see_sampler(&mut self, old: f64, sampling: f64, count: f64) {
+        let gap = (old - sampling).abs();
+        self.sampled += count;
+        self.gap += count * gap;
+        self.gap_max = self.gap_max.max(gap);
+        self.sampling_kl += count * Estimator::K3.value(sampling, old);
     }
 }
