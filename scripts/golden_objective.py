@@ -4,7 +4,7 @@
     pip download verl --no-deps && unzip verl-*.whl -d VERL
     python scripts/golden_objective.py VERL
 
-A case is a batch of rows, a spec, the loss, and dloss/dlogp for every token from autograd. The numbers are those of the
+A case is a batch of rows (by name), a spec, the loss, and dloss/dlogp for every token from autograd. The numbers are those of the
 reference that `source` names:
 
 trl      `GRPOTrainer._compute_loss` and `RLOOTrainer._compute_loss`, called unbound on a stub that carries only the
@@ -368,7 +368,7 @@ def padded(rows):
     return SimpleNamespace(**{field: stack(field) for field in FIELDS}, advantage=advantage)
 
 
-def make_case(name, source, spec, rows, function):
+def make_case(name, batch_name, source, spec, rows, function):
     batch = padded(rows)
     leaf = batch.logp.clone().requires_grad_()
     entropy = batch.entropy.clone().requires_grad_()
@@ -379,7 +379,7 @@ def make_case(name, source, spec, rows, function):
     def by_row(gradient):  # + 0.0 turns -0.0 into 0.0
         return [(row[: len(r["logp"])] + 0.0).tolist() for row, r in zip(gradient, rows)]
 
-    case = dict(name=name, source=source, spec=spec, rows=rows, loss=loss.item(), grad=by_row(leaf.grad))
+    case = dict(name=f"{name}/{batch_name}", batch=batch_name, source=source, spec=spec, loss=loss.item(), grad=by_row(leaf.grad))
     if spec["entropy_coef"]:
         case["grad_entropy"] = by_row(entropy.grad)
     return case
@@ -390,7 +390,7 @@ def make_cases(verl, generator):
     cases = []
     for batch_name, rows in batches.items():
         for name, spec in TRL_SPECS.items():
-            cases.append(make_case(f"{name}/{batch_name}", "trl", spec, rows, trl_rloo if name == "rloo" else trl_grpo))
+            cases.append(make_case(name, batch_name, "trl", spec, rows, trl_rloo if name == "rloo" else trl_grpo))
         for name, (loss, spec) in VERL_SPECS.items():
 
             def by_verl(spec, batch, leaf, entropy, loss=loss):
@@ -399,11 +399,11 @@ def make_cases(verl, generator):
                     spec = spec | dict(low=1 - spec["min"], high=spec["max"] - 1)
                 return verl_loss(verl, loss, spec, batch, leaf, **taus)
 
-            cases.append(make_case(f"{name}/{batch_name}", "verl", spec, rows, by_verl))
+            cases.append(make_case(name, batch_name, "verl", spec, rows, by_verl))
         for name, spec in FORMULA_SPECS.items():
             by_formula = lambda spec, batch, leaf, entropy: formula(spec, batch, leaf)  # noqa: E731
-            cases.append(make_case(f"{name}/{batch_name}", "formula", spec, rows, by_formula))
-    return cases
+            cases.append(make_case(name, batch_name, "formula", spec, rows, by_formula))
+    return batches, cases
 
 
 # ---------------------------------------------------------------------------------------- advantages
@@ -504,8 +504,8 @@ def trl_dpo(loss_type, beta, smoothing, leaf, reference, mask):
     shared = leaf * mask[:, 1:]
 
     def model(**kwargs):
-        logits = torch.zeros(*mask.shape, 4, dtype=torch.float64)
-        return SimpleNamespace(log_probs=shared, logits=logits, entropy=torch.zeros_like(shared), loss=None)
+        nothing = torch.zeros_like(shared)
+        return SimpleNamespace(log_probs=shared, mean_logits=nothing, entropy=nothing, is_top1=nothing.bool())
 
     model.training = True
     stub = DpoStub(
@@ -552,10 +552,11 @@ def main():
     verl = load_verl(sys.argv[1])
     version = (Path(sys.argv[1]) / "verl/version/version").read_text().strip()
     generator = torch.Generator().manual_seed(SEED)
-    cases = make_cases(verl, generator)
+    batches, cases = make_cases(verl, generator)
     gae, value_loss = make_gae(verl, generator)
     golden = dict(
         source=f"torch {torch.__version__.split('+')[0]}, trl {trl.__version__}, verl {version}, float64",
+        batches=batches,
         cases=cases,
         advantages=make_advantages(verl, generator),
         gae=gae,

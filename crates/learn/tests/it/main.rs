@@ -5,3 +5,4 @@
 mod adamw;
 mod golden;
 mod invariance;
+mod objective;
