@@ -1,6 +1,6 @@
 //! What happened in a step, under TRL's names where the meaning is the same.
 
-use crate::{Batch, lanes::Sums};
+use crate::{Batch, Pair, lanes::Sums};
 
 /// What happened in a step. Means are over the tokens learnt from.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -95,14 +95,15 @@ pub struct PairReport {
 }
 
 impl PairReport {
-    pub(crate) fn new(sums: &Sums, grad_norm: f64, pairs: usize, tokens: usize) -> Self {
+    pub(crate) fn new(sums: &Sums, grad_norm: f64, pairs: &[Pair]) -> Self {
+        let n = pairs.len() as f64;
         Self {
             loss: sums.loss,
             grad_norm,
-            accuracy: sums.right / pairs as f64,
-            margin: sums.margin / pairs as f64,
-            pairs,
-            tokens,
+            accuracy: sums.right / n,
+            margin: sums.margin / n,
+            pairs: pairs.len(),
+            tokens: pairs.iter().map(|p| p.chosen.len() + p.rejected.len()).sum(),
         }
     }
 }

@@ -110,6 +110,7 @@ pub(crate) fn spec(value: &Value) -> Objective {
 }
 
 /// The rows of a batch, owned.
+#[derive(Clone)]
 pub(crate) struct Rows {
     pub(crate) logprobs: Vec<Vec<f64>>,
     pub(crate) old: Vec<Vec<f64>>,
