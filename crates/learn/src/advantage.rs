@@ -340,7 +340,10 @@ mod tests {
         close(&of(&two, &WHITE), &[1.5, -0.5]);
         let scale = Scale::Deviation { over: Over::Kind, ddof: 1, eps: 0.0 };
         let baseline = Baseline::Mean(Over::Kind);
-        close(&of(&two, &AdvantageSpec { scale, baseline, ..GRPO }), &[0.707_107, -0.707_107]);
+        close(
+            &of(&two, &AdvantageSpec { scale, baseline, ..GRPO }),
+            &[0.5_f64.sqrt(), -0.5_f64.sqrt()],
+        );
         let opo = AdvantageSpec::centred(Baseline::LengthWeighted(Over::Group));
         close(&of(&two, &opo), &[1.125, -0.375]);
     }

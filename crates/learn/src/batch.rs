@@ -170,6 +170,9 @@ fn bad<T>(what: String) -> Result<T, ModelError> {
 
 impl Sequence {
     fn check_lengths(&self, i: usize) -> Result<(), ModelError> {
+        if self.count == 0 {
+            return bad(format!("sequence {i}: it stands for no sequence (its count is 0)"));
+        }
         let n = self.tokens.len();
         let per_token = match &self.advantage {
             Advantage::Whole(_) => n,

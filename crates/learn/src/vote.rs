@@ -68,7 +68,7 @@ mod tests {
             keep_by_entropy(&[1.0, 1.0, 1.0, 1.0, 0.1], 0.75),
             [true, true, true, true, false]
         );
-        assert_eq!(keep_by_entropy(&[1.0, 0.999, 1.0, 1.0, 1.0], 0.75)[1], false);
+        assert!(!keep_by_entropy(&[1.0, 0.999, 1.0, 1.0, 1.0], 0.75)[1]);
         // Q1 = 1.5, Q3 = 2.5: the bound is 0.75.
         assert_eq!(
             keep_by_entropy(&[0.7, 1.5, 2.0, 2.5, 9.0], 0.75),

@@ -116,8 +116,9 @@ impl Survey {
         high_entropy && !drawn
     }
 
+    /// NaN is kept: a model that is broken must show in the loss.
     pub(super) fn keeps_entropy(&self, entropy: f64) -> bool {
-        entropy >= self.entropy_min
+        entropy >= self.entropy_min || entropy.is_nan()
     }
 
     /// What a token pays for each nat that its log-prob moved.

@@ -7,8 +7,8 @@ use learn::{
     Batch, Learner, Method, OptimizerSpec, Pair, Preset, Score, Sequence, Threads, ValueHead,
     advantage::{Outcome, advantages, whiten},
     imitation::search_weights,
-    preference::Preference,
-    presets::{DPO, IPO},
+    preference::{Length, Preference},
+    presets::DPO,
     value::{ValueTarget, token_rewards},
 };
 use model::{Chunk, Model, Tape};
