@@ -5,6 +5,7 @@ mod commands;
 mod families;
 mod groups;
 mod loops;
+mod method;
 mod policy;
 mod progress;
 mod recipe;
@@ -14,6 +15,7 @@ mod rig;
 mod seed;
 mod state;
 mod summary;
+mod update;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Verified programs, kept for imitation: what expert iteration learns from.
 
 use learn::Sequence;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{groups::Group, seed::Seed};
@@ -29,7 +29,7 @@ impl Replay {
         let mut found: Vec<Verified> = Vec::new();
         for group in groups {
             let first = found.len();
-            for rollout in group.rollouts.iter().filter(|r| r.reward == Some(1.0)) {
+            for rollout in group.rollouts.iter().filter(|r| r.passed() == Some(true)) {
                 let tokens = &rollout.completion.tokens;
                 if !found[first..].iter().any(|v| v.tokens == *tokens) {
                     found.push(Verified {
@@ -70,6 +70,13 @@ impl Replay {
                 of_topic.choose(&mut rng).copied()
             })
             .collect()
+    }
+
+    /// All programs, in an order of chance.
+    pub(crate) fn shuffled(&self, seed: Seed) -> Vec<&Verified> {
+        let mut all: Vec<&Verified> = self.kept.iter().collect();
+        all.shuffle(&mut seed.rng());
+        all
     }
 
     /// How many programs are kept.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::FamilyScore;
 
 /// The version of the format, written in [`Event::RunStarted`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One thing that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub enum Event {
         judge_errors: u32,
         /// Learning rate of the update.
         lr: f64,
+        /// What only some methods measure, by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        metrics: BTreeMap<String, f64>,
         /// For people: why a step taught nothing, for example.
         note: Option<String>,
         /// How long it took.

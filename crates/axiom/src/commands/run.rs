@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{put, show};
 use crate::{
     loops::{self, Ending},
-    recipe::{Method, Recipe},
+    recipe::Recipe,
     rig::{Machine, Rig},
     summary,
 };
@@ -51,10 +51,7 @@ fn free_folder(recipe: &Recipe) -> PathBuf {
 }
 
 fn drive(mut rig: Rig, json: bool) -> Result<Outcome> {
-    let ending = match rig.recipe.method {
-        Method::Grpo => loops::rl::run(&mut rig)?,
-        Method::ExpertIteration => loops::sft::run(&mut rig)?,
-    };
+    let ending = loops::rl::run(&mut rig)?;
     let dir = rig.folder().root().display().to_string();
     if ending == Ending::Interrupted {
         rig.interrupt()?;

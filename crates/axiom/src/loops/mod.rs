@@ -7,7 +7,6 @@ use crate::rig::Rig;
 pub(crate) mod eval;
 pub(crate) mod pretrain;
 pub(crate) mod rl;
-pub(crate) mod sft;
 
 /// How a loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
