@@ -190,8 +190,8 @@ pub fn advantages(outcomes: &[Outcome], spec: &AdvantageSpec) -> Vec<Advantage> 
             for part in over.parts(outcomes) {
                 let values = pick(&rewards, &part);
                 let deviation = variance(&values, mean(&values), ddof).sqrt();
-                let factor = if all_equal(&values) { 0.0 } else { 1.0 / (deviation + eps) };
-                part.iter().for_each(|i| map(&mut advantages[*i], |a| a * factor));
+                let unit = if all_equal(&values) { f64::INFINITY } else { deviation + eps };
+                part.iter().for_each(|i| map(&mut advantages[*i], |a| a / unit));
             }
         }
         Scale::Whiten { over, eps } => {

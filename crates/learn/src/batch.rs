@@ -71,6 +71,18 @@ impl Batch {
         self.groups.iter().flat_map(|g| &g.1).map(|s| s.n_learnt() * s.count).sum()
     }
 
+    /// Cuts the batch into at most `n` of about as many groups each: for several updates on
+    /// one batch of rollouts. No group is torn apart, and the order stays.
+    pub fn minibatches(self, n: usize) -> Vec<Self> {
+        let size = self.groups.len().div_ceil(n.max(1)).max(1);
+        let mut groups = self.groups.into_iter().peekable();
+        let mut batches = Vec::new();
+        while groups.peek().is_some() {
+            batches.push(Self { groups: groups.by_ref().take(size).collect() });
+        }
+        batches
+    }
+
     /// Cuts the batch into parts of about `tokens_max` tokens. The cut depends on the batch
     /// alone. A group that is too large is spread over parts, its prompt repeated, `unit`
     /// sequences at least staying together.
@@ -205,5 +217,44 @@ impl Sequence {
             return bad(format!("sequence {i}: a value loss needs values to learn"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(lengths: &[&[usize]]) -> Batch {
+        let sequence = |n: &usize| Sequence::imitated(vec![1; *n]);
+        let group = |lengths: &&[usize]| (vec![2; 3], lengths.iter().map(sequence).collect());
+        Batch { groups: lengths.iter().map(group).collect() }
+    }
+
+    #[test]
+    fn minibatches_are_runs_of_groups() {
+        let five = batch(&[&[1], &[2], &[3], &[4], &[5]]);
+        let cut = five.clone().minibatches(2);
+        assert_eq!(cut.iter().map(|b| b.groups.len()).collect::<Vec<_>>(), [3, 2]);
+        let joined: Vec<_> = cut.into_iter().flat_map(|b| b.groups).collect();
+        assert_eq!(joined, five.groups);
+        assert_eq!(five.clone().minibatches(9).len(), 5);
+        assert_eq!(five.minibatches(0).len(), 1);
+        assert!(Batch::default().minibatches(3).is_empty());
+    }
+
+    #[test]
+    fn parts_keep_units_together() {
+        let pairs = batch(&[&[6, 7], &[30, 5], &[1, 1], &[9, 9]]);
+        for tokens_max in [1, 16, 20, 40, 1000] {
+            let parts = pairs.parts(tokens_max, 2);
+            let mut seen = 0;
+            for part in &parts {
+                assert_eq!((part.first, part.sequences.len() % 2), (seen, 0), "{tokens_max}");
+                seen += part.sequences.len();
+            }
+            assert_eq!(seen, 8);
+        }
+        assert_eq!(pairs.parts(1000, 2).len(), 1);
+        assert_eq!(pairs.parts(1, 2).len(), 4);
     }
 }
