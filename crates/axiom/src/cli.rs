@@ -54,6 +54,32 @@ Recipes: default, composed, shuffled (the control), expert-iteration, smoke; or 
         #[command(flatten)]
         machine: MachineArgs,
     },
+    /// Run recipes side by side at equal cost, over several seeds.
+    #[command(after_help = "\
+Examples:
+  axiom compare default expert-iteration --budget seconds=120 --seeds 3 --out runs/vs
+  axiom compare default default,method=rloo default,method=ppo,learn.lr=5e-4 \\
+      --budget verifications=20000 --out runs/methods
+The same command goes on with what was interrupted. The report is in OUT/compare.json.")]
+    Compare {
+        /// Recipes, each with settings of its own: `RECIPE[,KEY=VALUE]...`.
+        #[arg(required = true)]
+        arms: Vec<String>,
+        /// Change a key of every recipe.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// What each run may use: `seconds=S`, `tokens=N` (generated), or `verifications=N`.
+        #[arg(long, value_name = "KIND=AMOUNT")]
+        budget: Option<String>,
+        /// Runs of each recipe, with seeds from 0.
+        #[arg(long, default_value_t = 3)]
+        seeds: u64,
+        /// Folder of the runs and the report.
+        #[arg(long)]
+        out: PathBuf,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
     /// Measure a model on held-out tasks.
     Eval {
         /// A Hugging Face directory, or `embedded`.

@@ -24,7 +24,7 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Command, MachineArgs, TasksCommand},
-    commands::run::Outcome,
+    commands::{compare::Comparison, run::Outcome},
     policy::Policy,
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
@@ -104,6 +104,10 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         Command::Resume { dir, machine: args } => {
             ended(commands::run::resume(&dir, machine(args)?, args.json)?)
+        }
+        Command::Compare { arms, set, budget, seeds, out, machine: args } => {
+            let found = Comparison::new(&arms, &set, budget.as_deref(), seeds, out);
+            ended(commands::compare::run(&usage(found)?, machine(args)?, args.json)?)
         }
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tasks::{Reward, Split};
 use toml::{Table, Value};
 
-use crate::method::Method;
+use crate::{method::Method, state::Totals};
 
 /// The recipes in the binary, by name.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -63,6 +63,7 @@ pub(crate) struct Recipe {
     pub(crate) seed: u64,
     pub(crate) method: String,
     pub(crate) steps: u64,
+    pub(crate) budget: BudgetRecipe,
     pub(crate) model: ModelRecipe,
     pub(crate) tasks: TasksRecipe,
     pub(crate) sampling: SamplingRecipe,
@@ -71,6 +72,31 @@ pub(crate) struct Recipe {
     pub(crate) slow: SlowRecipe,
     pub(crate) eval: EvalRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
+}
+
+/// What a run may use before it ends; 0 is no limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BudgetRecipe {
+    pub(crate) seconds: f64,
+    pub(crate) tokens: u64,
+    pub(crate) verifications: u64,
+}
+
+impl BudgetRecipe {
+    /// How much of it these totals are: 1 and above is all.
+    pub(crate) fn spent(&self, totals: &Totals) -> f64 {
+        let t = &totals.timing;
+        let seconds = t.generate_s + t.verify_s + t.learn_s;
+        [
+            (seconds, self.seconds),
+            (totals.tokens_generated as f64, self.tokens as f64),
+            (totals.verifications as f64, self.verifications as f64),
+        ]
+        .into_iter()
+        .map(|(used, limit)| if limit > 0.0 { used / limit } else { 0.0 })
+        .fold(0.0, f64::max)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -260,12 +286,13 @@ impl Recipe {
         }
     }
 
-    /// The learning rate of a step: linear warm-up, then linear from `lr` to `lr_end`.
-    pub(crate) fn learning_rate(&self, step: u64) -> f64 {
+    /// The learning rate of a step: linear warm-up, then linear from `lr` to `lr_end` with the
+    /// share of the steps taken, or of the budget used where that is more.
+    pub(crate) fn learning_rate(&self, step: u64, spent: f64) -> f64 {
         let l = &self.learn;
         let warmup = ((step + 1) as f64 / l.warmup_steps.max(1) as f64).min(1.0);
-        let progress = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
-        warmup * (l.lr + (l.lr_end - l.lr) * progress)
+        let taken = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
+        warmup * (l.lr + (l.lr_end - l.lr) * taken.max(spent).min(1.0))
     }
 }
 

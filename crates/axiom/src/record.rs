@@ -74,7 +74,12 @@ fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
     }
 }
 
-fn summary(step: u64, found: &[Group], Update { report: update, metrics }: &Update, (lr, timing): (f64, Timing)) -> Event {
+fn summary(
+    step: u64,
+    found: &[Group],
+    Update { report: update, metrics }: &Update,
+    (lr, timing): (f64, Timing),
+) -> Event {
     let samples = rollouts(found).count();
     let rewards: Vec<f64> = rollouts(found).filter_map(|r| r.reward).collect();
     let silent = found.iter().filter(|g| g.is_silent()).count();

@@ -175,6 +175,11 @@ impl Rig {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Whether there is nothing left to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next_step >= self.recipe.steps || self.recipe.budget.spent(&self.totals) >= 1.0
+    }
+
     /// The tasks of a step.
     pub(crate) fn draw_tasks(&self, seed: Seed) -> Result<Vec<Task>> {
         let ids =
@@ -285,7 +290,7 @@ impl Rig {
 
     /// The learning rate of the step being taken.
     pub(crate) fn learning_rate(&self) -> f64 {
-        self.recipe.learning_rate(self.next_step)
+        self.recipe.learning_rate(self.next_step, self.recipe.budget.spent(&self.totals))
     }
 
     /// At which log-probs are taken: where they are compared with those of the sampler, as it
@@ -364,7 +369,7 @@ impl Rig {
         let pending = self.run.begin_model()?;
         self.policy.save(pending.path())?;
         let model = pending.commit_replacing()?;
-        self.log.append(&Event::RunFinished { step: self.recipe.steps })?;
+        self.log.append(&Event::RunFinished { step: self.next_step })?;
         self.log.sync()?;
         self.run.write_summary(summary)?;
         Ok(model)

@@ -13,7 +13,7 @@ pub(crate) fn json(rig: &Rig, after: &Scores) -> Value {
         "version": 1,
         "recipe": rig.recipe,
         "seed": rig.recipe.seed,
-        "steps": rig.recipe.steps,
+        "steps": rig.next_step,
         "wall_seconds": {
             "total": t.timing.wall_s,
             "generate": t.timing.generate_s,

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
     begin(rig)?;
     let bar = rig.machine.progress.bar(rig.recipe.steps, "steps");
-    while rig.next_step < rig.recipe.steps {
+    while !rig.is_done() {
         if rig.stop_requested() {
             return Ok(Ending::Interrupted);
         }
