@@ -256,10 +256,15 @@ impl Rig {
     /// Calls `work` with other weights in the policy's place.
     fn under<T>(&mut self, weights: &[f32], work: impl FnOnce(&mut Self) -> T) -> T {
         let kept = self.policy.model.params().to_vec();
-        self.policy.model.update(|params| params.copy_from_slice(weights));
+        self.set_weights(weights);
         let result = work(self);
-        self.policy.model.update(|params| params.copy_from_slice(&kept));
+        self.set_weights(&kept);
         result
+    }
+
+    fn set_weights(&mut self, weights: &[f32]) {
+        let threads = self.machine.threads;
+        self.policy.model.update(threads, |params| params.copy_from_slice(weights));
     }
 
     /// What the policy says of a batch.
@@ -314,9 +319,10 @@ impl Rig {
 
     /// The policy and its optimizer go back to where the run began.
     pub(crate) fn restart_policy(&mut self) {
-        if let Some(reference) = &self.copies.reference {
-            self.policy.model.update(|params| params.copy_from_slice(reference));
+        if let Some(reference) = self.copies.reference.take() {
+            self.set_weights(&reference);
             self.learner = Learner::new(optimizer(&self.recipe), reference.len());
+            self.copies.reference = Some(reference);
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use model::{Model, ModelError, Slopes, Tape};
+use model::{Model, ModelError, Slopes, Tape, share};
 
 use crate::{batch::Part, learner::Threads, objective::Tally, value_head::ValueHead};
 
@@ -18,6 +18,8 @@ use crate::{batch::Part, learner::Threads, objective::Tally, value_head::ValueHe
 const LANES: usize = 8;
 /// Tokens of a part: its activations stay near the caches.
 pub(crate) const PART_TOKENS: usize = 1024;
+/// Gradients that one thread adds up at a time.
+const PIECE: usize = 1 << 16;
 
 /// What a loss of a part passes on: its derivatives, one a target of the part.
 #[derive(Debug, Default)]
@@ -124,18 +126,20 @@ impl Lanes {
             let mut lane = lanes[i].lock().unwrap_or_else(|e| e.into_inner());
             lane.run(net, parts.iter().skip(i).step_by(n_lanes), score, tape);
         });
-        self.add_up(n_lanes)
+        self.add_up(n_lanes, threads)
     }
 
-    fn add_up(&mut self, n_lanes: usize) -> Result<Sums, ModelError> {
+    fn add_up(&mut self, n_lanes: usize, Threads(threads): Threads) -> Result<Sums, ModelError> {
         let (total, rest) = self.lanes.split_at_mut(1);
         let total = get_mut(&mut total[0]);
-        for lane in rest.iter_mut().take(n_lanes - 1) {
-            let lane = get_mut(lane);
-            let grads = total.grads.iter_mut().zip(&lane.grads);
-            let head = total.head.iter_mut().zip(&lane.head);
-            grads.chain(head).for_each(|(t, g)| *t += g);
-        }
+        let rest: Vec<&Lane> =
+            rest.iter_mut().take(n_lanes - 1).map(|lane| &*get_mut(lane)).collect();
+        share(threads, total.grads.chunks_mut(PIECE).enumerate(), |(i, total)| {
+            for lane in &rest {
+                add(total, &lane.grads[i * PIECE..]);
+            }
+        });
+        rest.iter().for_each(|lane| add(&mut total.head, &lane.head));
         let mut sums = Sums::default();
         for lane in self.lanes.iter_mut().take(n_lanes) {
             let lane = get_mut(lane);
@@ -153,6 +157,12 @@ impl Lanes {
             let lane = get_mut(lane);
             (&lane.grads, &lane.head)
         })
+    }
+}
+
+fn add(total: &mut [f32], more: &[f32]) {
+    for (t, g) in total.iter_mut().zip(more) {
+        *t += g;
     }
 }
 

@@ -1,6 +1,6 @@
 //! One optimizer step: forward, objective, backward, AdamW.
 
-use model::{AdamW, Model, ModelError, adamw, sum_of_squares};
+use model::{AdamW, Entry, Model, ModelError, adamw, share, sum_of_squares};
 
 use crate::{
     Batch, Pair, Score, Sequence, ValueHead,
@@ -114,7 +114,7 @@ impl Learner {
             return Ok(StepReport::default());
         }
         let sums = self.gradient(model, batch, spec, temperature, threads)?;
-        let grad_norm = self.descend(model, lr);
+        let grad_norm = self.descend(model, lr, threads);
         Ok(StepReport::new(&sums, grad_norm, batch))
     }
 
@@ -134,7 +134,7 @@ impl Learner {
             return Ok(PairReport::default());
         }
         let sums = self.pair_gradient(model, pairs, spec, temperature, threads)?;
-        let grad_norm = self.descend(model, lr);
+        let grad_norm = self.descend(model, lr, threads);
         Ok(PairReport::new(&sums, grad_norm, pairs))
     }
 
@@ -202,7 +202,7 @@ impl Learner {
     }
 
     /// Clips the gradient, follows it, and returns its norm before clipping.
-    fn descend(&mut self, model: &mut Model, lr: f64) -> f64 {
+    fn descend(&mut self, model: &mut Model, lr: f64, Threads(threads): Threads) -> f64 {
         let (grads, head_grads) = self.lanes.total();
         let norm = (sum_of_squares(grads) + sum_of_squares(head_grads)).sqrt();
         let scale = (self.spec.grad_norm_max / (norm + 1e-6)).min(1.0);
@@ -217,21 +217,42 @@ impl Learner {
             grad_scale: scale as f32,
         };
         let entries = model.layout.entries.clone();
-        let (first, second) = (&mut self.first, &mut self.second);
-        model.update(|params| {
-            for entry in &entries {
-                let r = entry.range.clone();
-                let weight_decay = if entry.decays() { self.spec.weight_decay } else { 0.0 };
-                let step = AdamW { weight_decay, ..base };
-                let (m, v) = (&mut first[r.clone()], &mut second[r.clone()]);
-                adamw(step, &mut params[r.clone()], &grads[r], m, v);
-            }
+        let moments = (&mut self.first[..], &mut self.second[..]);
+        let weight_decay = self.spec.weight_decay;
+        model.update(threads, |params| {
+            let tensors = tensors(&entries, params, grads, moments);
+            share(threads, tensors.into_iter(), |(entry, (p, g, m, v))| {
+                let weight_decay = if entry.decays() { weight_decay } else { 0.0 };
+                adamw(AdamW { weight_decay, ..base }, p, g, m, v);
+            });
         });
         if let Some((head, rate)) = self.critic.as_mut().filter(|_| !head_grads.is_empty()) {
             head.update(AdamW { lr: (lr * *rate) as f32, ..base }, head_grads);
         }
         norm
     }
+}
+
+/// A tensor's weights, gradient, first and second moments.
+type Tensor<'a> = (&'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+
+/// Cuts flat vectors into the tensors of a layout, which lie one after the other.
+fn tensors<'a>(
+    entries: &'a [Entry],
+    mut params: &'a mut [f32],
+    grads: &'a [f32],
+    (mut first, mut second): (&'a mut [f32], &'a mut [f32]),
+) -> Vec<(&'a Entry, Tensor<'a>)> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let n = entry.range.len();
+        let (p, m, v);
+        (p, params) = params.split_at_mut(n);
+        (m, first) = first.split_at_mut(n);
+        (v, second) = second.split_at_mut(n);
+        found.push((entry, (p, &grads[entry.range.clone()], m, v)));
+    }
+    found
 }
 
 /// What there is to say of a sequence, in f64, as the objective takes it.

@@ -12,6 +12,7 @@ mod error;
 mod layout;
 mod model;
 mod ops;
+mod share;
 mod tokenizer;
 mod transformer;
 
@@ -22,5 +23,6 @@ pub use error::ModelError;
 pub use layout::{Entry, Layout};
 pub use model::Model;
 pub use ops::{AdamW, Isa, adamw, sum_of_squares};
+pub use share::share;
 pub use tokenizer::Tokenizer;
 pub use transformer::{Chunk, Segment, Slopes, Tape};

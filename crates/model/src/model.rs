@@ -3,6 +3,7 @@
 use crate::{
     Config, Layout,
     ops::{Head, Rope},
+    share,
     transformer::Linear,
 };
 
@@ -45,7 +46,7 @@ impl Model {
             layout,
             params,
         };
-        model.repack();
+        model.repack(1);
         model
     }
 
@@ -75,24 +76,25 @@ impl Model {
         &self.params
     }
 
-    /// Changes the weights, then refreshes what the kernels read.
-    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+    /// Changes the weights, then refreshes what the kernels read, on up to `threads` threads.
+    pub fn update(&mut self, threads: usize, change: impl FnOnce(&mut [f32])) {
         change(&mut self.params);
-        self.repack();
+        self.repack(threads);
     }
 
-    fn repack(&mut self) {
+    fn repack(&mut self, threads: usize) {
         let c = &self.config;
         let (d, kv, f) = (c.hidden_size, c.kv_size(), c.intermediate_size);
-        for (w, at) in self.linears.iter_mut().zip(&self.layout.layers) {
-            w.q.pack(&self.params[at.q.clone()], d, d);
-            w.k.pack(&self.params[at.k.clone()], d, kv);
-            w.v.pack(&self.params[at.v.clone()], d, kv);
-            w.o.pack(&self.params[at.o.clone()], d, d);
-            w.gate.pack(&self.params[at.gate.clone()], d, f);
-            w.up.pack(&self.params[at.up.clone()], d, f);
-            w.down.pack(&self.params[at.down.clone()], f, d);
-        }
+        let p = |r: &std::ops::Range<usize>| &self.params[r.clone()];
+        share(threads, self.linears.iter_mut().zip(&self.layout.layers), |(w, at)| {
+            w.q.pack(p(&at.q), d, d);
+            w.k.pack(p(&at.k), d, kv);
+            w.v.pack(p(&at.v), d, kv);
+            w.o.pack(p(&at.o), d, d);
+            w.gate.pack(p(&at.gate), d, f);
+            w.up.pack(p(&at.up), d, f);
+            w.down.pack(p(&at.down), f, d);
+        });
         self.head.pack(&self.params[self.layout.head.clone()], c.vocab_size, d);
     }
 }
