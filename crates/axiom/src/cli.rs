@@ -29,7 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a recipe: generate, verify, learn, measure.
     #[command(after_help = "\
-Recipes: default, composed, shuffled (the control), expert-iteration, smoke; or a TOML file.
+Recipes: default, composed, shuffled (the control), expert-iteration, ppo, m-grpo,
+dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.md.
 `recipes/default.toml` explains every key.")]
     Run {
         /// A recipe's name, or a TOML file.

@@ -16,6 +16,9 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("composed", include_str!("../../../recipes/composed.toml")),
     ("shuffled", include_str!("../../../recipes/shuffled.toml")),
     ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
+    ("ppo", include_str!("../../../recipes/ppo.toml")),
+    ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
+    ("dpo", include_str!("../../../recipes/dpo.toml")),
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
