@@ -163,13 +163,9 @@ impl Arm {
         Ok(rates)
     }
 
-    /// Families in which a run ended significantly below where it began: intervals apart.
+    /// Families in which the runs ended below where they began.
     fn forgotten(&self) -> Result<Vec<String>> {
-        let (before, after) = (self.pooled("/eval/before")?, self.pooled("/eval/after")?);
-        let worse = |(name, b): (&String, &FamilyScore)| {
-            after.get(name).filter(|a| a.high < b.low).map(|_| name.clone())
-        };
-        Ok(before.iter().filter_map(worse).collect())
+        Ok(FamilyScore::fallen(&self.pooled("/eval/before")?, &self.pooled("/eval/after")?))
     }
 }
 
