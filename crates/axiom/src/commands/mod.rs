@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod generate;
+pub(crate) mod merge;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;

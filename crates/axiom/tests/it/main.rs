@@ -6,6 +6,7 @@ mod binary;
 mod cli;
 mod corpus;
 mod lines;
+mod models;
 mod pretrain;
 mod resume;
 mod sampling;
