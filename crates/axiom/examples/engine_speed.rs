@@ -115,7 +115,7 @@ fn main() {
     });
     let rate = (rows * n) as f64 / seconds;
     println!(
-        "{{\"shape\":\"{name}\",\"what\":\"train\",\"threads\":{threads},\"tok_s\":{rate:.0}}}"
+        "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
     );
 
     let (rows, prompt, new) = shape.decode;
@@ -127,6 +127,6 @@ fn main() {
     });
     let rate = (rows * new) as f64 / seconds;
     println!(
-        "{{\"shape\":\"{name}\",\"what\":\"decode, prefill included\",\"threads\":{threads},\"tok_s\":{rate:.0}}}"
+        "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
     );
 }

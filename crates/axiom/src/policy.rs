@@ -111,7 +111,6 @@ impl Policy {
             );
         }
         let dir = hub::resolve(source.name, source.offline)?;
-        let context = || format!("cannot load the model in {}", dir.display());
         let loaded = if dir.join(ADAPTER_CONFIG).exists() {
             Self::load_adapter(source, &dir)
         } else {

@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use model::{AdamW, Model, ModelError, Tape, adamw, sum_of_squares};
+use model::{AdamW, Entry, Model, ModelError, Tape, adamw, share, sum_of_squares};
 
 use crate::{
     Batch,
@@ -22,6 +22,9 @@ use crate::{
 const LANES: usize = 8;
 /// Tokens of a part: its activations stay near the caches.
 const PART_TOKENS: usize = 1024;
+
+/// Gradients that one thread adds up at a time.
+const PIECE: usize = 1 << 16;
 
 /// How many threads a step may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,15 +152,14 @@ impl Learner {
             grad_scale: scale as f32,
         };
         let entries = model.layout.entries.clone();
-        let (first, second) = (&mut self.first, &mut self.second);
-        model.update(|params| {
-            for entry in &entries {
-                let r = entry.range.clone();
-                let weight_decay = if entry.decays() { self.spec.weight_decay } else { 0.0 };
-                let step = AdamW { weight_decay, ..base };
-                let (m, v) = (&mut first[r.clone()], &mut second[r.clone()]);
-                adamw(step, &mut params[r.clone()], &grads[r], m, v);
-            }
+        let moments = (&mut self.first[..], &mut self.second[..]);
+        let weight_decay = self.spec.weight_decay;
+        model.update(threads.0, |params| {
+            let tensors = tensors(&entries, params, grads, moments);
+            share(threads.0, tensors.into_iter(), |(entry, (p, g, m, v))| {
+                let weight_decay = if entry.decays() { weight_decay } else { 0.0 };
+                adamw(AdamW { weight_decay, ..base }, p, g, m, v);
+            });
         });
         let n = norm.tokens as f64;
         Ok(StepReport {
@@ -207,13 +209,16 @@ impl Learner {
         });
         let mut sums = Sums::default();
         let (total, rest) = self.lanes.split_at_mut(1);
-        let total = get_mut(&mut total[0]);
-        for lane in rest.iter_mut().take(n_lanes - 1) {
-            let lane = get_mut(lane);
-            for (t, g) in total.grads.iter_mut().zip(&lane.grads) {
-                *t += g;
+        let rest: Vec<&Lane> =
+            rest.iter_mut().take(n_lanes - 1).map(|lane| &*get_mut(lane)).collect();
+        let pieces = get_mut(&mut total[0]).grads.chunks_mut(PIECE).enumerate();
+        share(threads, pieces, |(i, total)| {
+            for lane in &rest {
+                for (t, g) in total.iter_mut().zip(&lane.grads[i * PIECE..]) {
+                    *t += g;
+                }
             }
-        }
+        });
         for lane in self.lanes.iter_mut().take(n_lanes) {
             let lane = get_mut(lane);
             if let Some(e) = lane.failure.take() {
@@ -223,6 +228,28 @@ impl Learner {
         }
         Ok(sums)
     }
+}
+
+/// A tensor's weights, gradient, first and second moments.
+type Tensor<'a> = (&'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+
+/// Cuts flat vectors into the tensors of a layout, which lie one after the other.
+fn tensors<'a>(
+    entries: &'a [Entry],
+    mut params: &'a mut [f32],
+    grads: &'a [f32],
+    (mut first, mut second): (&'a mut [f32], &'a mut [f32]),
+) -> Vec<(&'a Entry, Tensor<'a>)> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let n = entry.range.len();
+        let (p, m, v);
+        (p, params) = params.split_at_mut(n);
+        (m, first) = first.split_at_mut(n);
+        (v, second) = second.split_at_mut(n);
+        found.push((entry, (p, &grads[entry.range.clone()], m, v)));
+    }
+    found
 }
 
 fn get_mut(lane: &mut Mutex<Lane>) -> &mut Lane {

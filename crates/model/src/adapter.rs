@@ -29,12 +29,15 @@ pub struct AdapterSpec {
     pub target_modules: Vec<String>,
 }
 
+/// What of an adapter is laid on the linear layers of a block.
+pub(crate) type BlockUpdates = [Option<LowRankPlace>; 7];
+
 /// An adapter in a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Adapter {
     pub(crate) spec: AdapterSpec,
-    /// By layer of the model, then by linear layer.
-    pub(crate) places: Vec<[Option<LowRankPlace>; 7]>,
+    /// By block of the model.
+    pub(crate) places: Vec<BlockUpdates>,
     pub(crate) params: Vec<f32>,
 }
 
@@ -197,12 +200,12 @@ impl Adapter {
     fn layout(
         model: &Model,
         spec: &AdapterSpec,
-    ) -> Result<(Layout, Vec<[Option<LowRankPlace>; 7]>), ModelError> {
+    ) -> Result<(Layout, Vec<BlockUpdates>), ModelError> {
         let mut used = vec![false; spec.target_modules.len()];
         let mut layout = Layout::default();
         let mut places = Vec::new();
         for (i, layer) in model.places.layers.iter().enumerate() {
-            let mut own = [const { None }; 7];
+            let mut own = BlockUpdates::default();
             for ((own, linear), name) in own.iter_mut().zip(layer.linears()).zip(LINEAR_NAMES) {
                 let whole = format!("model.layers.{i}.{name}");
                 let mut wanted = false;
@@ -326,7 +329,7 @@ impl Model {
             }
         }
         self.take_off();
-        self.repack();
+        self.repack(1);
     }
 
     /// Takes the adapter off, and what it learnt with it.

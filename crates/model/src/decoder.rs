@@ -9,6 +9,9 @@ use crate::{
     ops::{NR, Panels, Rhs, View, gemm, log_softmax_stats, rms_norm, round_up, softmax, swiglu},
 };
 
+/// Prompt tokens that are read at once: their activations stay near the caches.
+const PREFILL_TOKENS: usize = 1024;
+
 /// Keys and values of a prompt, one entry for each layer and key-value head.
 #[derive(Debug, Default)]
 struct Prompt {
@@ -92,7 +95,6 @@ impl<'m> Decoder<'m> {
         tape: &mut Tape,
     ) -> Result<Self, ModelError> {
         let c = &model.config;
-        let mut chunk = Chunk::default();
         for (prompt, _) in groups {
             let n = prompt.len() + max_tokens;
             if prompt.is_empty() || n > c.max_position_embeddings {
@@ -103,10 +105,7 @@ impl<'m> Decoder<'m> {
                 );
                 return Err(ModelError::Input(what));
             }
-            chunk.push(prompt, None);
-            chunk.targets.push((chunk.tokens.len() - 1, 0));
         }
-        model.forward(&chunk, 1.0, tape)?;
         let n_rows: usize = groups.iter().map(|g| g.1).sum();
         let capacity = round_up(max_tokens, NR);
         let heads = c.num_hidden_layers * c.num_key_value_heads;
@@ -121,20 +120,38 @@ impl<'m> Decoder<'m> {
             logits: Vec::with_capacity(n_rows * c.vocab_size),
             s: Scratch::default(),
         };
-        let mut logits = vec![0.0; groups.len() * c.vocab_size];
-        model.head.logits(tape.selected(), groups.len(), &mut logits);
-        for (i, ((prompt, n), logits)) in
-            groups.iter().zip(logits.chunks_exact(c.vocab_size)).enumerate()
-        {
-            let start = chunk.segments[i].start;
-            decoder.prompts.push(decoder.cache_prompt(tape, start, prompt.len()));
-            for _ in 0..*n {
-                let slot = decoder.rows.len();
-                decoder.rows.push(Row { prompt: i, slot, len: 0 });
-                decoder.logits.extend_from_slice(logits);
-            }
+        let mut used = 0;
+        let parts = groups.chunk_by(|_, (prompt, _)| {
+            used = if used + prompt.len() > PREFILL_TOKENS { 0 } else { used + prompt.len() };
+            used > 0
+        });
+        for part in parts {
+            decoder.read(part, tape)?;
         }
         Ok(decoder)
+    }
+
+    /// Reads some prompts and opens their rows.
+    fn read(&mut self, groups: &[(&[u32], usize)], tape: &mut Tape) -> Result<(), ModelError> {
+        let vocab = self.model.config.vocab_size;
+        let mut chunk = Chunk::default();
+        for (prompt, _) in groups {
+            chunk.push(prompt, None);
+            chunk.targets.push((chunk.tokens.len() - 1, 0));
+        }
+        self.model.forward(&chunk, 1.0, tape)?;
+        let mut logits = vec![0.0; groups.len() * vocab];
+        self.model.head.logits(tape.selected(), groups.len(), &mut logits);
+        let segments = chunk.segments.iter().zip(logits.chunks_exact(vocab));
+        for ((prompt, n), (segment, logits)) in groups.iter().zip(segments) {
+            self.prompts.push(self.cache_prompt(tape, segment.start, prompt.len()));
+            for _ in 0..*n {
+                let (prompt, slot) = (self.prompts.len() - 1, self.rows.len());
+                self.rows.push(Row { prompt, slot, len: 0 });
+                self.logits.extend_from_slice(logits);
+            }
+        }
+        Ok(())
     }
 
     /// Rows still being decoded, in the order in which they were opened.

@@ -8,6 +8,7 @@ use crate::{
     layout::{LinearPlace, Places},
     linear::Linear,
     ops::{Head, Rope},
+    share,
 };
 
 /// The packed linear layers of one block.
@@ -66,7 +67,7 @@ impl Model {
             places,
             weights,
         };
-        model.repack();
+        model.repack(1);
         model
     }
 
@@ -101,8 +102,8 @@ impl Model {
         self.weights.len()
     }
 
-    /// Changes what learns, then refreshes what the kernels read.
-    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+    /// Changes what learns, then refreshes what the kernels read, on up to `threads` threads.
+    pub fn update(&mut self, threads: usize, change: impl FnOnce(&mut [f32])) {
         match &mut self.adapter {
             Some(adapter) => {
                 change(&mut adapter.params);
@@ -110,7 +111,7 @@ impl Model {
             }
             None => {
                 change(&mut self.weights);
-                self.repack();
+                self.repack(threads);
             }
         }
     }
@@ -123,12 +124,13 @@ impl Model {
         at.bias.as_ref().map(|at| self.weight(at))
     }
 
-    pub(crate) fn repack(&mut self) {
-        for (linears, at) in self.linears.iter_mut().zip(&self.places.layers) {
+    pub(crate) fn repack(&mut self, threads: usize) {
+        let weights = &self.weights;
+        share(threads, self.linears.iter_mut().zip(&self.places.layers), |(linears, at)| {
             for (linear, at) in linears.all_mut().into_iter().zip(at.linears()) {
-                linear.pack(&self.weights[at.weight.clone()], at.input, at.output);
+                linear.pack(&weights[at.weight.clone()], at.input, at.output);
             }
-        }
+        });
         let (vocab, d) = (self.config.vocab_size, self.config.hidden_size);
         self.head.pack(&self.weights[self.places.head.clone()], vocab, d);
     }

@@ -93,7 +93,8 @@ fn an_adapter_learns_is_resumed_merged_and_learnt_on() {
     let (from, to) = (model.to_str().unwrap(), merged.to_str().unwrap());
     succeed(axiom(&["merge", "--model", from, "--out", to]));
     let (adapted, merged, base) = (score(&model), score(&merged), score(Path::new("embedded")));
-    let far = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let far =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(far(&adapted, &merged) < 1e-4, "{adapted:?} {merged:?}");
     assert!(far(&adapted, &base) > 1e-3, "{adapted:?} {base:?}");
 

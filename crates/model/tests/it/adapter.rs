@@ -146,7 +146,7 @@ fn a_new_adapter_changes_nothing_and_survives_a_round_trip() {
     model.forward(&chunk, 1.0, &mut tape).unwrap();
     assert_eq!(tape.log_probs(), same.log_probs());
 
-    model.update(|params| params.iter_mut().for_each(|x| *x += 0.01));
+    model.update(1, |params| params.iter_mut().for_each(|x| *x += 0.01));
     let (config, weights) = model.adapter_to_bytes("base").unwrap();
     let mut again = plain.clone();
     again.attach_peft(std::str::from_utf8(&config).unwrap(), &weights).unwrap();
