@@ -123,11 +123,11 @@ fn what_an_adapter_cannot_be_is_named() {
     assert!(stderr(&output).contains("lm_head"), "{}", stderr(&output));
 }
 
-/// `axiom score` of a hub name, with a cache of its own.
-fn score_hub(cache: &Path, endpoint: &str, arguments: &[&str]) -> Command {
-    let mut command = axiom(&["score", "--model", "owner/nano"]);
-    command.args(arguments).env("HF_HUB_CACHE", cache).env("HF_ENDPOINT", endpoint);
-    command.env_remove("HF_HUB_OFFLINE").env_remove("HF_TOKEN");
+/// `axiom score` of a hub name and further arguments, with a cache and a hub of its own.
+fn score_hub(cache: &Path, endpoint: &str, model: &[&str]) -> Command {
+    let mut command = axiom(&["score", "--model"]);
+    command.args(model).env("HF_HUB_CACHE", cache).env("HF_ENDPOINT", endpoint);
+    command.env("NO_PROXY", "127.0.0.1").env_remove("HF_HUB_OFFLINE").env_remove("HF_TOKEN");
     command
 }
 
@@ -138,16 +138,18 @@ fn a_hub_name_is_found_in_the_local_cache() {
     copy(&nano(), &repo.join("snapshots/0123abc"));
     fs::create_dir_all(repo.join("refs")).unwrap();
     fs::write(repo.join("refs/main"), "0123abc").unwrap();
-    let found = scores(score_hub(cache.path(), "http://127.0.0.1:1", &["--offline"]));
+    let found = scores(score_hub(cache.path(), "http://127.0.0.1:1", &["owner/nano", "--offline"]));
     assert_eq!(found, score(Path::new("embedded")));
 
     let empty = tempfile::tempdir().unwrap();
-    let output = score_hub(empty.path(), "http://127.0.0.1:1", &["--offline"]).output().unwrap();
+    let output = score_hub(empty.path(), "http://127.0.0.1:1", &["owner/nano", "--offline"])
+        .output()
+        .unwrap();
     let said = stderr(&output);
     let place = empty.path().display().to_string();
     assert!(said.contains("owner/nano") && said.contains("offline"), "{said}");
     assert!(said.contains(&place), "{said}");
-    let output = score_hub(empty.path(), "http://127.0.0.1:1", &[]).output().unwrap();
+    let output = score_hub(empty.path(), "http://127.0.0.1:1", &["owner/nano"]).output().unwrap();
     assert!(stderr(&output).contains("cannot be had from the hub"), "{}", stderr(&output));
 }
 
@@ -193,20 +195,29 @@ fn answer(mut stream: TcpStream) {
 fn a_model_is_downloaded_once_and_never_offline() {
     let (address, asked) = hub();
     let cache = tempfile::tempdir().unwrap();
-    assert!(!score_hub(cache.path(), &address, &["--offline"]).output().unwrap().status.success());
-    let mut by_environment = score_hub(cache.path(), &address, &[]);
+    assert!(
+        !score_hub(cache.path(), &address, &["owner/nano", "--offline"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let mut by_environment = score_hub(cache.path(), &address, &["owner/nano"]);
     assert!(!by_environment.env("HF_HUB_OFFLINE", "1").output().unwrap().status.success());
     assert_eq!(asked.load(Ordering::SeqCst), 0, "no socket is opened offline");
 
-    assert_eq!(scores(score_hub(cache.path(), &address, &[])), score(Path::new("embedded")));
+    assert_eq!(
+        scores(score_hub(cache.path(), &address, &["owner/nano"])),
+        score(Path::new("embedded"))
+    );
     let first = asked.load(Ordering::SeqCst);
     assert_eq!(first, 1 + fs::read_dir(nano()).unwrap().count());
-    assert_eq!(scores(score_hub(cache.path(), &address, &[])), score(Path::new("embedded")));
+    assert_eq!(
+        scores(score_hub(cache.path(), &address, &["owner/nano"])),
+        score(Path::new("embedded"))
+    );
     assert_eq!(asked.load(Ordering::SeqCst), first, "the cache has it now");
-    let missing = axiom(&["score", "--model", "owner/other"])
-        .env("HF_HUB_CACHE", cache.path())
-        .env("HF_ENDPOINT", &address)
-        .output();
+    let missing = score_hub(cache.path(), &address, &["owner/other"]).output();
     assert!(stderr(&missing.unwrap()).contains("404"));
 }
 

@@ -1,7 +1,7 @@
 //! Adapters against PEFT: numbers written by `scripts/golden_adapter.py`. (The ten AdamW steps
 //! are in `learn`, which owns the optimizer.)
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::{AdapterSpec, Chunk, Decoder, Model, Tape, read_tensors};
 
@@ -10,7 +10,7 @@ use crate::golden::{folder, golden, numbers, tokens};
 const CASES: [(&str, &str); 2] =
     [("qwen3-bf16", "adapter-all"), ("llama-linear-sharded", "adapter-qv")];
 
-fn read(dir: &PathBuf, name: &str) -> Vec<u8> {
+fn read(dir: &Path, name: &str) -> Vec<u8> {
     std::fs::read(dir.join(name)).unwrap()
 }
 

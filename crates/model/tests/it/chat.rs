@@ -28,7 +28,7 @@ fn conversations_are_rendered_as_transformers_does() {
                     refused += 1;
                     assert!(e.to_string().contains(case["error"].as_str().unwrap()), "{e}");
                 }
-                (want, got) => assert!(false, "{}: {want:?} {got:?}", t["name"]),
+                (want, got) => panic!("{}: {want:?} {got:?}", t["name"]),
             }
         }
     }
