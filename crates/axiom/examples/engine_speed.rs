@@ -64,25 +64,21 @@ fn main() {
     let name = args.next().unwrap_or_else(|| "tiny".to_string());
     let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
     let shape = if name == "nano" { NANO } else { TINY };
-    let config = Config {
-        architectures: vec!["Qwen2ForCausalLM".to_string()],
-        model_type: "qwen2".to_string(),
-        vocab_size: shape.vocab,
-        hidden_size: shape.hidden,
-        intermediate_size: shape.ffn,
-        num_hidden_layers: shape.layers,
-        num_attention_heads: shape.heads,
-        num_key_value_heads: shape.kv,
-        max_position_embeddings: 512,
-        rope_theta: 10_000.0,
-        rms_norm_eps: 1e-6,
-        tie_word_embeddings: true,
-        hidden_act: "silu".to_string(),
-        eos_token_id: Some(0),
-        bos_token_id: None,
-        torch_dtype: "float32".to_string(),
-        initializer_range: 0.02,
-    };
+    let config = Config::from_value(serde_json::json!({
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "vocab_size": shape.vocab,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv,
+        "max_position_embeddings": 512,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": true,
+        "hidden_act": "silu",
+    }))
+    .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut model = Model::random(config, || rng.random::<f32>() * 2.0 - 1.0);
     let vocab = shape.vocab as u32;
@@ -115,7 +111,7 @@ fn main() {
     let (rows, prompt, new) = shape.decode;
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
-    let sampling = Sampling { temperature: 1.0, completion_tokens_max: new, eos: u32::MAX };
+    let sampling = Sampling { temperature: 1.0, completion_tokens_max: new, eos: Vec::new() };
     let seconds = timed(|| {
         generate(&model, &requests, &sampling, threads).unwrap();
     });

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::policy::{Chat, SaveDtype, Source};
+
 /// Language models that improve themselves by verified execution.
 #[derive(Debug, Parser)]
 #[command(
@@ -45,6 +47,9 @@ dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.
         /// The root seed; the recipe's by default.
         #[arg(long)]
         seed: Option<u64>,
+        /// Open no socket: a hub name must be in the local cache.
+        #[arg(long)]
+        offline: bool,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -52,6 +57,9 @@ dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.
     Resume {
         /// The run's folder.
         dir: PathBuf,
+        /// Open no socket: a hub name must be in the local cache.
+        #[arg(long)]
+        offline: bool,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -83,9 +91,8 @@ The same command goes on with what was interrupted. The report is in OUT/compare
     },
     /// Measure a model on held-out tasks.
     Eval {
-        /// A Hugging Face directory, or `embedded`.
-        #[arg(long, default_value = "embedded")]
-        model: String,
+        #[command(flatten)]
+        model: ModelArgs,
         /// Families: names, `basic`, `hard`, `composed`, `all` (basic and hard).
         #[arg(long, default_value = "all")]
         families: String,
@@ -119,9 +126,8 @@ Examples:
   axiom generate --task edit_distance/5/test/0 -n 4
   axiom generate --prompt '# Return the sum of a and b.' -n 2")]
     Generate {
-        /// A Hugging Face directory, or `embedded`.
-        #[arg(long, default_value = "embedded")]
-        model: String,
+        #[command(flatten)]
+        model: ModelArgs,
         /// Text to go on from.
         #[arg(long, conflicts_with = "task", required_unless_present = "task")]
         prompt: Option<String>,
@@ -160,9 +166,22 @@ A line that cannot be read gives {\"error\":...} in its place, and exit code 2 a
 In:  {\"tokens\":[1,2,3]} or {\"text\":\"def f(x):\"}
 Out: {\"tokens\":[...],\"logprobs\":[null,...]}   each given those before it; none for the first")]
     Score {
-        /// A Hugging Face directory, or `embedded`.
-        #[arg(long, default_value = "embedded")]
-        model: String,
+        #[command(flatten)]
+        model: ModelArgs,
+    },
+    /// Add an adapter into the weights of its base model: a plain Hugging Face directory.
+    #[command(after_help = "\
+Example:
+  axiom merge --model runs/lora/model --out merged --dtype bfloat16")]
+    Merge {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// How to store the weights.
+        #[arg(long, default_value = "float32")]
+        dtype: SaveDtype,
     },
     /// Look at tasks.
     Tasks {
@@ -211,6 +230,26 @@ pub(crate) enum TasksCommand {
         #[arg(long, default_value_t = 16)]
         n: u64,
     },
+}
+
+/// Which model, and how it is asked.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelArgs {
+    /// `embedded`, a Hugging Face or PEFT directory, or a hub name (`OWNER/NAME`).
+    #[arg(long, default_value = "embedded")]
+    pub(crate) model: String,
+    /// Whether prompts are conversations: where the model has a chat template, always, never.
+    #[arg(long, default_value = "auto")]
+    pub(crate) chat: Chat,
+    /// Open no socket: a hub name must be in the local cache.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+impl ModelArgs {
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source { name: &self.model, chat: self.chat, offline: self.offline }
+    }
 }
 
 /// What every command takes.

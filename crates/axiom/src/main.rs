@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod families;
 mod groups;
+mod hub;
 mod loops;
 mod method;
 mod policy;
@@ -91,19 +92,21 @@ fn machine(args: MachineArgs) -> Result<Machine> {
         return usage(Err(anyhow::anyhow!("--threads must be at least 1")));
     }
     let progress = Progress::detect(args.json);
-    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, progress })
+    Ok(Machine { threads, allow_unsafe: args.allow_unsafe, offline: false, progress })
 }
 
 fn dispatch(command: Command) -> Result<u8> {
     match command {
-        Command::Run { recipe, set, out, seed, machine: args } => {
+        Command::Run { recipe, set, out, seed, offline, machine: args } => {
             let mut recipe = usage(Recipe::load(&recipe, &set))?;
             recipe.seed = seed.unwrap_or(recipe.seed);
             usage(families::parse(&recipe.tasks.families))?;
-            ended(commands::run::run(recipe, out, machine(args)?, args.json)?)
+            let machine = Machine { offline, ..machine(args)? };
+            ended(commands::run::run(recipe, out, machine, args.json)?)
         }
-        Command::Resume { dir, machine: args } => {
-            ended(commands::run::resume(&dir, machine(args)?, args.json)?)
+        Command::Resume { dir, offline, machine: args } => {
+            let machine = Machine { offline, ..machine(args)? };
+            ended(commands::run::resume(&dir, machine, args.json)?)
         }
         Command::Compare { arms, set, budget, seeds, out, machine: args } => {
             let found = Comparison::new(&arms, &set, budget.as_deref(), seeds, out);
@@ -112,7 +115,11 @@ fn dispatch(command: Command) -> Result<u8> {
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),
         Command::Verify { machine: args } => inputs(commands::verify::run(&machine(args)?)?),
-        Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
+        Command::Score { model } => inputs(commands::score::run(&Policy::load(&model.source())?)?),
+        Command::Merge { model, out, dtype } => {
+            commands::merge::run(&model.source(), &out, dtype.dtype())?;
+            Ok(0)
+        }
         Command::Tasks { command } => look(command),
         Command::Pretrain { out, set, machine: args } => {
             let recipe = usage(PretrainRecipe::load(&set))?;
@@ -178,9 +185,12 @@ fn complete(command: Command) -> Result<u8> {
     else {
         bail!("not a generation");
     };
-    let policy = Policy::load(&model)?;
-    let sampling =
-        ::generate::Sampling { temperature, completion_tokens_max: max_tokens, eos: policy.eos };
+    let policy = Policy::load(&model.source())?;
+    let sampling = ::generate::Sampling {
+        temperature,
+        completion_tokens_max: max_tokens,
+        eos: policy.eos.clone(),
+    };
     let (draws, machine) = ((n, Seed(seed)), machine(args)?);
     match (prompt, task) {
         (Some(prompt), _) => {

@@ -4,11 +4,17 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Split};
 use toml::{Table, Value};
 
-use crate::{method::Method, state::Totals};
+use crate::{
+    method::Method,
+    policy::{Chat, Policy, SaveDtype, Source},
+    seed::Seed,
+    state::Totals,
+};
 
 /// The recipes in the binary, by name.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -106,6 +112,20 @@ impl BudgetRecipe {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelRecipe {
     pub(crate) path: String,
+    pub(crate) chat: Chat,
+    pub(crate) save_dtype: SaveDtype,
+    pub(crate) adapter: AdapterRecipe,
+}
+
+/// A new adapter; none where `r` is 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdapterRecipe {
+    pub(crate) r: usize,
+    pub(crate) lora_alpha: f64,
+    pub(crate) lora_dropout: f64,
+    pub(crate) use_rslora: bool,
+    pub(crate) target_modules: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -279,7 +299,25 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
+        self.model.adapter.check().context("in [model.adapter]")?;
         self.eval.check().context("in [eval]")
+    }
+
+    /// The policy that the run starts from, with the adapter that it learns by.
+    pub(crate) fn policy(&self, offline: bool) -> Result<Policy> {
+        let source = Source { name: &self.model.path, chat: self.model.chat, offline };
+        let mut policy = Policy::load(&source)?;
+        let Some(spec) = self.model.adapter.spec() else { return Ok(policy) };
+        match policy.model.adapter() {
+            None => policy.attach(spec, Seed(self.seed).child("adapter", 0))?,
+            Some(found) if *found == spec => {}
+            Some(found) => bail!(
+                "model.adapter asks for another adapter than the one in {} ({found:?}); set \
+                 model.adapter.r to 0 to go on with that one",
+                self.model.path
+            ),
+        }
+        Ok(policy)
     }
 
     pub(crate) fn reward(&self) -> Reward {
@@ -296,6 +334,28 @@ impl Recipe {
         let warmup = ((step + 1) as f64 / l.warmup_steps.max(1) as f64).min(1.0);
         let taken = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
         warmup * (l.lr + (l.lr_end - l.lr) * taken.max(spent).min(1.0))
+    }
+}
+
+impl AdapterRecipe {
+    fn check(&self) -> Result<()> {
+        if self.lora_dropout != 0.0 {
+            bail!(
+                "lora_dropout must be 0: completions are learnt from at the log-probs they were \
+                 sampled with, and dropout would change those"
+            );
+        }
+        self.spec().map_or(Ok(()), |spec| Ok(spec.check()?))
+    }
+
+    fn spec(&self) -> Option<AdapterSpec> {
+        let target_modules = match self.target_modules.as_str() {
+            "all-linear" => AdapterSpec::all_linear(),
+            names => names.split(',').map(|name| name.trim().to_string()).collect(),
+        };
+        let (lora_alpha, use_rslora) = (self.lora_alpha, self.use_rslora);
+        let spec = AdapterSpec { r: self.r, lora_alpha, use_rslora, target_modules };
+        (self.r > 0).then_some(spec)
     }
 }
 

@@ -37,6 +37,8 @@ use crate::{
 pub(crate) struct Machine {
     pub(crate) threads: usize,
     pub(crate) allow_unsafe: bool,
+    /// Whether no socket may be opened.
+    pub(crate) offline: bool,
     pub(crate) progress: Progress,
 }
 
@@ -79,7 +81,7 @@ impl Rig {
     /// A fresh run of `recipe` in `out`, which must not hold one.
     pub(crate) fn create(recipe: Recipe, out: &Path, machine: Machine) -> Result<Self> {
         let verifier = start_verifier(&machine)?;
-        let policy = Policy::load(&recipe.model.path)?;
+        let policy = recipe.policy(machine.offline)?;
         families::parse(&recipe.tasks.families)?;
         let run = RunFolder::at(out).create()?;
         let log = run.begin(&recipe.to_toml()?)?;
@@ -102,7 +104,7 @@ impl Rig {
             );
         }
         let verifier = start_verifier(&machine)?;
-        let policy = Policy::load(&recipe.model.path)?;
+        let policy = recipe.policy(machine.offline)?;
         let run = folder.resume()?;
         let Some(checkpoint) = run.folder().latest_checkpoint()? else {
             let log = run.rewind(0, 0)?;
@@ -209,7 +211,7 @@ impl Rig {
         let sampling = Sampling {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,
-            eos: self.policy.eos,
+            eos: self.policy.eos.clone(),
         };
         let seeds = |i: usize| {
             let task = seed.child("task", i as u64);
@@ -373,7 +375,7 @@ impl Rig {
     /// Writes the final model and the summary, and closes the log.
     pub(crate) fn finish(&mut self, summary: &str) -> Result<PathBuf> {
         let pending = self.run.begin_model()?;
-        self.policy.save(pending.path())?;
+        self.policy.save(pending.path(), self.recipe.model.save_dtype.dtype())?;
         let model = pending.commit_replacing()?;
         self.log.append(&Event::RunFinished { step: self.next_step })?;
         self.log.sync()?;
@@ -384,7 +386,8 @@ impl Rig {
     fn log_start(&mut self) -> Result<()> {
         let facts = self.verifier.facts();
         let facts = serde_json::json!({
-            "parameters": self.policy.model.layout.len(),
+            "parameters": self.policy.model.n_weights(),
+            "parameters_trained": self.policy.model.layout.len(),
             "sandbox": facts.tier.name(),
             "python": facts.python.version,
         });
@@ -418,22 +421,18 @@ pub(crate) fn answer(
 ) -> Result<Vec<Answered>> {
     let mut requests = Vec::with_capacity(tasks.len());
     for (i, task) in tasks.iter().enumerate() {
-        let prompt = policy.tokenizer.encode(&tasks::prompt(task))?;
+        let prompt = policy.prompt(task)?;
         requests.push(Request { prompt, seeds: seeds(i) });
     }
     let completions = generate::generate(&policy.model, &requests, sampling, threads)?;
     let mut answered = Vec::with_capacity(tasks.len());
     for ((task, request), completions) in tasks.into_iter().zip(requests).zip(completions) {
+        let program = |c: Completion| policy.program(&task, &c.tokens).map(|text| (c, text));
         let programs: Result<Vec<(Completion, String)>> =
-            completions.into_iter().map(|c| Ok((c.clone(), program(policy, &task, &c)?))).collect();
+            completions.into_iter().map(program).collect();
         answered.push((task, request.prompt, programs?));
     }
     Ok(answered)
-}
-
-/// The program in a completion.
-fn program(policy: &Policy, task: &Task, completion: &Completion) -> Result<String> {
-    Ok(tasks::program(task, &policy.tokenizer.decode(&completion.tokens)?))
 }
 
 /// Tasks of one family, for measuring.

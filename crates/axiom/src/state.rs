@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use learn::{Ema, ValueHead};
-use model::{Model, read_tensors, write_tensors};
+use model::{Dtype, read_tensors, write_tensors};
 use runlog::{Timing, write_atomic};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ impl State {
 
     /// Writes the state and the rig's tensors into `dir`.
     pub(crate) fn save(&self, rig: &Rig, dir: &Path) -> Result<()> {
-        rig.policy.save(dir)?;
+        rig.policy.save(dir, Dtype::F32)?;
         let (first, second, _) = rig.learner.state();
         let mut tensors = vec![("first", first), ("second", second)];
         if let Some(head) = rig.learner.value_head() {
@@ -83,7 +83,7 @@ impl State {
 
     /// Puts the state and the checkpoint's tensors into a rig.
     pub(crate) fn put_into(self, rig: &mut Rig, dir: &Path) -> Result<()> {
-        rig.policy.model = Model::load(dir)?;
+        rig.policy.restore(dir)?;
         let bytes = std::fs::read(dir.join(OPTIMIZER))?;
         let mut tensors = read_tensors(&bytes)?;
         let n = rig.policy.model.layout.len();

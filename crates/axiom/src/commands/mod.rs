@@ -4,6 +4,7 @@ pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod generate;
+pub(crate) mod merge;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;

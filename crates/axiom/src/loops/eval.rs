@@ -60,8 +60,11 @@ pub(crate) fn rollouts(
     completion_tokens_max: usize,
     (seed, threads): (Seed, usize),
 ) -> Result<Vec<Group>> {
-    let sampling =
-        Sampling { temperature: recipe.temperature, completion_tokens_max, eos: policy.eos };
+    let sampling = Sampling {
+        temperature: recipe.temperature,
+        completion_tokens_max,
+        eos: policy.eos.clone(),
+    };
     let seeds = |i: usize| {
         let task = seed.child("eval", i as u64);
         (0..recipe.samples).map(|s| task.child("sample", s).0).collect()

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Config, Model, Tokenizer};
 use rand::Rng as _;
+use serde_json::json;
 use tasks::corpus::{Corpus, Document, PROGRAMS_PER_QUESTION};
 
 use crate::{policy::Policy, progress::Progress, recipe::PretrainRecipe, seed::Seed};
@@ -69,25 +70,24 @@ fn train_tokenizer(corpus: &Corpus, recipe: &PretrainRecipe) -> Result<Tokenizer
 
 fn config(recipe: &PretrainRecipe, tokenizer: &Tokenizer) -> Result<Config> {
     let end = tokenizer.encode("<|endoftext|>")?;
-    Ok(Config {
-        architectures: vec!["Qwen2ForCausalLM".to_string()],
-        model_type: "qwen2".to_string(),
-        vocab_size: recipe.vocab_size,
-        hidden_size: recipe.hidden_size,
-        intermediate_size: recipe.intermediate_size,
-        num_hidden_layers: recipe.layers,
-        num_attention_heads: recipe.heads,
-        num_key_value_heads: recipe.kv_heads,
-        max_position_embeddings: POSITIONS,
-        rope_theta: 10_000.0,
-        rms_norm_eps: 1e-6,
-        tie_word_embeddings: true,
-        hidden_act: "silu".to_string(),
-        eos_token_id: Some(*end.first().context("the tokenizer has an end token")?),
-        bos_token_id: None,
-        torch_dtype: "float32".to_string(),
-        initializer_range: 0.02,
-    })
+    Ok(Config::from_value(json!({
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "vocab_size": recipe.vocab_size,
+        "hidden_size": recipe.hidden_size,
+        "intermediate_size": recipe.intermediate_size,
+        "num_hidden_layers": recipe.layers,
+        "num_attention_heads": recipe.heads,
+        "num_key_value_heads": recipe.kv_heads,
+        "max_position_embeddings": POSITIONS,
+        "rope_theta": 10_000.0,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": true,
+        "hidden_act": "silu",
+        "eos_token_id": end.first().context("the tokenizer has an end token")?,
+        "torch_dtype": "float32",
+        "initializer_range": 0.02,
+    }))?)
 }
 
 /// Standard normal numbers (Box and Muller 1958).
@@ -112,7 +112,7 @@ fn batch(
     while tokens < tokens_max {
         let Document { prompt, completion, .. } = corpus.document(document);
         let mut completion = policy.tokenizer.encode(&completion)?;
-        completion.push(policy.eos);
+        completion.extend(policy.eos.first());
         tokens += completion.len() as u64;
         let sequence = Sequence::imitated(completion);
         let follows = document > first && !document.is_multiple_of(PROGRAMS_PER_QUESTION);

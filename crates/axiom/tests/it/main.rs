@@ -7,6 +7,7 @@ mod cli;
 mod corpus;
 mod lines;
 mod methods;
+mod models;
 mod pretrain;
 mod resume;
 mod sampling;

@@ -1,21 +1,27 @@
 //! Ten AdamW steps on the NLL against PyTorch: losses, gradient norms, final weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Model, read_tensors};
 use serde_json::Value;
 
-fn check(name: &str) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name);
-    let mut model = Model::load(&dir).unwrap();
-    let golden: Value =
-        serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap();
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name)
+}
+
+fn golden(dir: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap()
+}
+
+/// Trains `model` on the sequences of `base` and compares with the numbers in `dir`.
+fn check(mut model: Model, base: &Path, dir: &Path) {
+    let source = golden(base);
     let tensors = read_tensors(&std::fs::read(dir.join("golden.safetensors")).unwrap()).unwrap();
-    let training = &golden["training"];
-    let prompt = golden["prompt"].as_u64().unwrap() as usize;
+    let training = &golden(dir)["training"];
+    let prompt = source["prompt"].as_u64().unwrap() as usize;
     let mut batch = Batch::default();
-    for s in golden["sequences"].as_array().unwrap() {
+    for s in source["sequences"].as_array().unwrap() {
         let tokens: Vec<u32> =
             s.as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as u32).collect();
         let sequence = Sequence::imitated(tokens[prompt..].to_vec());
@@ -53,6 +59,21 @@ fn check(name: &str) {
 
 #[test]
 fn ten_steps() {
-    check("qwen2-tiny");
-    check("qwen2-untied");
+    for name in ["qwen2-tiny", "qwen2-untied"] {
+        let dir = folder(name);
+        check(Model::load(&dir).unwrap(), &dir, &dir);
+    }
+}
+
+/// The same on the weights of an adapter alone, against PEFT.
+#[test]
+fn ten_steps_of_an_adapter() {
+    for (base, name) in [("qwen3-bf16", "adapter-all"), ("llama-linear-sharded", "adapter-qv")] {
+        let (base, dir) = (folder(base), folder(base).join(name));
+        let mut model = Model::load(&base).unwrap();
+        let config = std::fs::read_to_string(dir.join("adapter_config.json")).unwrap();
+        let weights = std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
+        model.attach_peft(&config, &weights).unwrap();
+        check(model, &base, &dir);
+    }
 }

@@ -131,14 +131,14 @@ impl Head {
         }
     }
 
-    /// Writes `dx` and adds to `dweight` what the gradients of the log-probs and entropies
-    /// (`targets` has them in this order) give.
+    /// Writes `dx` and adds to `dweight`, where that is wanted, what the gradients of the
+    /// log-probs and entropies (`targets` has them in this order) give.
     pub(crate) fn backward(
         &self,
         x: &[f32],
         targets: &[TargetSlopes],
         (inverse_temperature, stats): (f32, &[Stats]),
-        (dx, dweight): (&mut [f32], &mut [f32]),
+        (dx, mut dweight): (&mut [f32], Option<&mut [f32]>),
         s: &mut HeadScratch,
     ) {
         let mut next = targets.iter().peekable();
@@ -168,6 +168,7 @@ impl Head {
             let dlogits = View::rows(&s.logits, self.vocab);
             let shape = (rows, self.width, self.vocab);
             gemm(dx, self.width, shape, dlogits, self.backward.rhs(), false);
+            let Some(dweight) = dweight.as_deref_mut() else { continue };
             s.hidden.pack(View::rows(x, self.width), rows, self.width);
             let dlogits_t = View::transposed(&s.logits, self.vocab);
             let shape = (self.vocab, self.width, rows);
