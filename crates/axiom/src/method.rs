@@ -13,10 +13,10 @@ use learn::{
 use crate::recipe::{LearnRecipe, Recipe};
 
 /// What the learner is given to learn from.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Method {
     /// Rewards of all completions: the policy gradients.
-    Rewards(learn::Method),
+    Rewards(Box<learn::Method>),
     /// Pairs of a completion that passed and one that failed.
     Pairs(Preference),
     /// Completions that passed.
@@ -39,7 +39,7 @@ impl Method {
             let tokens_max = recipe.sampling.completion_tokens_max;
             let mut method = preset.method(tokens_max);
             change(&mut method, l, tokens_max)?;
-            return Ok(Self::Rewards(method));
+            return Ok(Self::Rewards(Box::new(method)));
         }
         let reward_keys = [
             ("epsilon", l.epsilon.is_some()),

@@ -49,8 +49,12 @@ impl Update {
 /// programs that passed.
 pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<Update> {
     let found = Replay::accepted(groups);
-    let update = match Method::of(&rig.recipe)? {
-        Method::Rewards(method) => from_rewards(rig, groups, &method, seed),
+    let method = Method::of(&rig.recipe)?;
+    let skip_silent = rig.recipe.learn.skip_silent_groups && method.compares_within_groups();
+    let update = match method {
+        Method::Rewards(method) => {
+            from_rewards(rig, Material::of(groups, skip_silent), groups, (&method, seed))
+        }
         Method::Pairs(spec) => from_pairs(rig, groups, &spec),
         Method::Imitation { restart: false } => imitate_new(rig, &found, seed),
         Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
@@ -63,13 +67,11 @@ pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<U
 /// A policy gradient: scores, advantages, and one or more updates.
 fn from_rewards(
     rig: &mut Rig,
+    mut material: Material,
     groups: &mut [Group],
-    method: &learn::Method,
-    seed: Seed,
+    (method, seed): (&learn::Method, Seed),
 ) -> Result<Update> {
     let l = rig.recipe.learn.clone();
-    let within = Method::Rewards(*method).compares_within_groups();
-    let mut material = Material::of(groups, l.skip_silent_groups && within);
     if l.mask_truncated_completions {
         material.mask_truncated(groups);
     }

@@ -191,15 +191,16 @@ impl Event {
     }
 
     /// The first number that JSON cannot hold, with its field.
-    pub(crate) fn non_finite(&self) -> Option<(&'static str, f64)> {
+    pub(crate) fn non_finite(&self) -> Option<(&str, f64)> {
         self.floats().into_iter().find(|(_, value)| !value.is_finite())
     }
 
     /// Every float of the event with the name of its field.
-    fn floats(&self) -> Vec<(&'static str, f64)> {
+    fn floats(&self) -> Vec<(&str, f64)> {
         match self {
-            Self::Step { timing, .. } => {
+            Self::Step { timing, metrics, .. } => {
                 let mut floats = self.step_floats();
+                floats.extend(metrics.iter().map(|(name, value)| (name.as_str(), *value)));
                 floats.extend(timing.floats());
                 floats
             }
@@ -230,7 +231,7 @@ impl Event {
         }
     }
 
-    fn step_floats(&self) -> Vec<(&'static str, f64)> {
+    fn step_floats(&self) -> Vec<(&str, f64)> {
         let &Self::Step {
             reward_mean,
             solve_rate,
@@ -340,6 +341,7 @@ pub(crate) mod tests {
             cache_hits: 88,
             judge_errors: 0,
             lr: 5e-4,
+            metrics: BTreeMap::from([("updates".to_string(), 2.0)]),
             note: Some("two groups taught \"nothing\"\n".into()),
             timing: timing(),
         }

@@ -69,7 +69,7 @@ fn check(
         let direction = |i: usize| noise(i.wrapping_mul(2 * seed + 3) + seed);
         let moved = |h: f32| {
             let mut at = model.clone();
-            at.update(|p| p.iter_mut().enumerate().for_each(|(i, p)| *p += h * direction(i)));
+            at.update(1, |p| p.iter_mut().enumerate().for_each(|(i, p)| *p += h * direction(i)));
             let head = head.map(|head| {
                 let (w, m, v, t) = head.state();
                 let w = w.iter().enumerate().map(|(i, w)| w + h * direction(i)).collect();
