@@ -7,6 +7,10 @@ golden.json         the two token sequences, the weights of the probe loss, log-
                     temperatures, the ten losses and gradient norms, every setting, and how far a float64 run lies off
 golden.safetensors  logits.<sequence>, grad.<parameter>, final.<parameter>
 
+The cases of SMALLER are there for families, types of storage and rotary scalings. They have no training and no `final.*`,
+one sequence long enough to reach the scaled frequencies, and `greedy`: what transformers' generate() writes after each of
+twenty prompts, 200 tokens, none ending early. Their weights are rounded to the checkpoint's type; the numbers are float32.
+
 Conventions. Sequences are run one at a time, without padding. Entry t of `logprobs` belongs to token t + 1 and comes from
 logits row t. The completion is everything after the first PROMPT tokens.
 
@@ -40,18 +44,54 @@ SMALL = dict(
     max_position_embeddings=64,
     rms_norm_eps=1e-6,
 )
+SMALLER = dict(
+    vocab_size=48,
+    hidden_size=16,
+    intermediate_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=256,
+    rms_norm_eps=1e-6,
+)
+
+
+def rope(kind, theta=1e4, **settings):
+    return dict(rope_type=kind, rope_theta=theta, **settings)
+
+
+LLAMA3 = rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
+YARN = rope("yarn", factor=4.0, original_max_position_embeddings=64)
 # The untied case differs in its rotary base too, and spells it as checkpoints from before transformers 5 do.
 CASES = {
     "qwen2-tiny": lambda: Qwen2Config(**SMALL, rope_theta=1e4, tie_word_embeddings=True),
     "qwen2-untied": lambda: Qwen2Config(**SMALL, rope_theta=1e6, tie_word_embeddings=False),
-    "qwen3-tiny": lambda: Qwen3Config(**SMALL, head_dim=12, rope_theta=1e4, tie_word_embeddings=True),
-    "llama-tiny": lambda: LlamaConfig(**SMALL, rope_theta=1e4, tie_word_embeddings=False),
+    "qwen2-dynamic-bf16": lambda: Qwen2Config(
+        **SMALLER, tie_word_embeddings=True, dtype="bfloat16", rope_parameters=rope("dynamic", factor=2.0)
+    ),
+    "qwen3-bf16": lambda: Qwen3Config(**SMALLER, head_dim=10, tie_word_embeddings=True, dtype="bfloat16"),
+    "qwen3-yarn": lambda: Qwen3Config(
+        **SMALLER, head_dim=8, attention_bias=True, tie_word_embeddings=False, rope_parameters=YARN
+    ),
+    "llama-llama3-f16": lambda: LlamaConfig(
+        **SMALLER, head_dim=8, rope_parameters=LLAMA3, dtype="float16", eos_token_id=[46, 47], bos_token_id=45
+    ),
+    "llama-linear-sharded": lambda: LlamaConfig(
+        **SMALLER,
+        attention_bias=True,
+        mlp_bias=True,
+        tie_word_embeddings=True,
+        rope_parameters=rope("linear", theta=1e5, factor=4.0),
+    ),
 }
-DEFAULT_CASES = ["qwen2-tiny", "qwen2-untied"]
-OLD_STYLE_CONFIG = ["qwen2-untied"]
+OLD_STYLE_CONFIG = ["qwen2-untied", "llama-linear-sharded"]
+SHARD_BYTES = {"llama-linear-sharded": 6000}
+GREEDY_PROMPTS = 20
+GREEDY_TOKENS = 200
 
 SEED = 20261121
 LENGTHS = [13, 7]
+SMALL_LENGTHS = [120, 9]
 PROMPT = 4
 TEMPERATURES = [1.0, 0.7]
 STEPS = 10
@@ -119,12 +159,40 @@ def train(model, sequences):
     return {"losses": torch.stack(losses), "grad_norms": torch.stack(norms), **final}
 
 
-def all_numbers(model, sequences, weights):
+def all_numbers(model, sequences, weights, small):
     return {
         **forward_numbers(model, sequences),
         **probe_gradients(model, sequences, weights),
-        **train(model, sequences),
+        **({} if small else train(model, sequences)),
     }
+
+
+def generate(model, prompt):
+    """The tokens that generate() writes after a prompt, and the smallest lead of a chosen token over the next best."""
+    out = model.generate(
+        prompt.unsqueeze(0),
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+        max_new_tokens=GREEDY_TOKENS,
+        do_sample=False,
+        return_dict_in_generate=True,
+        output_logits=True,
+        pad_token_id=0,
+    )
+    top = torch.stack([step[0].float().topk(2).values for step in out.logits])
+    return out.sequences[0, len(prompt) :].tolist(), (top[:, 0] - top[:, 1]).min().item()
+
+
+def greedy(model, generator):
+    """Prompts and what is written after them. Prompts after which rounding could turn a choice are left out."""
+    model.generation_config.eos_token_id = None
+    prompts, completions = [], []
+    while len(prompts) < GREEDY_PROMPTS:
+        prompt = torch.randint(model.config.vocab_size, (3 + len(prompts),), generator=generator)
+        completion, lead = generate(model, prompt)
+        if lead > 1e-3:
+            prompts.append(prompt.tolist())
+            completions.append(completion)
+    return dict(prompts=prompts, completions=completions)
 
 
 def deviation(numbers, reference):
@@ -145,15 +213,23 @@ def digits(tensor):
 def old_style(config_file):
     """Moves the rotary base to the top level, where checkpoints written before transformers 5 have it."""
     config = json.loads(config_file.read_text())
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    rope_parameters = config.pop("rope_parameters")
+    config["rope_theta"] = rope_parameters.pop("rope_theta")
+    kind = rope_parameters.pop("rope_type")
+    if kind != "default":
+        config["rope_scaling"] = dict(type=kind, **rope_parameters)
     config["torch_dtype"] = config.pop("dtype")
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def write_case(name, folder):
-    model = random_model(CASES[name]())
+    config = CASES[name]()
+    small = config.vocab_size == SMALLER["vocab_size"]
+    model = random_model(config)
+    if config.dtype is not None:
+        model = model.to(config.dtype)
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size=SHARD_BYTES.get(name, "1GB"))
     (folder / "generation_config.json").unlink(missing_ok=True)
     if name in OLD_STYLE_CONFIG:
         old_style(folder / "config.json")
@@ -164,13 +240,15 @@ def write_case(name, folder):
 
     generator = torch.Generator().manual_seed(SEED + 1)
     vocab = model.config.vocab_size
-    sequences = [torch.randint(vocab, (length,), generator=generator) for length in LENGTHS]
-    weights = [torch.randn(length - PROMPT, generator=generator) for length in LENGTHS]
+    lengths = SMALL_LENGTHS if small else LENGTHS
+    sequences = [torch.randint(vocab, (length,), generator=generator) for length in lengths]
+    weights = [torch.randn(length - PROMPT, generator=generator) for length in lengths]
 
-    numbers = all_numbers(load(torch.float32), sequences, weights)
-    reference = all_numbers(load(torch.float64), sequences, [w.double() for w in weights])
+    numbers = all_numbers(load(torch.float32), sequences, weights, small)
+    reference = all_numbers(load(torch.float64), sequences, [w.double() for w in weights], small)
     written = {n: p for n, p in load(torch.float32).named_parameters()}
-    assert all(torch.equal(p, written[n]) for n, p in model.named_parameters()), "the checkpoint did not survive writing"
+    whole = all(torch.equal(p.float(), written[n]) for n, p in model.named_parameters())
+    assert whole, "the checkpoint did not survive writing"
 
     golden = dict(
         case=name,
@@ -183,23 +261,26 @@ def write_case(name, folder):
             dict(temperature=t, rows=[digits(numbers[f"logprobs.{t}.{i}"]) for i in range(len(sequences))])
             for t in TEMPERATURES
         ],
-        training=dict(
+        float64_deviation=deviation(numbers, reference),
+    )
+    if small:
+        golden["greedy"] = greedy(load(torch.float32), generator)
+    else:
+        golden["training"] = dict(
             steps=STEPS,
             **ADAMW,
             weight_decay=WEIGHT_DECAY,
             clip=CLIP,
             losses=digits(numbers["losses"]),
             grad_norms=digits(numbers["grad_norms"]),
-        ),
-        float64_deviation=deviation(numbers, reference),
-    )
-    (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+        )
+    (folder / "golden.json").write_text(json.dumps(golden, indent=None if small else 1) + "\n")
     arrays = {n: v.contiguous() for n, v in numbers.items() if n.split(".")[0] in ("logits", "grad", "final")}
     save_file(arrays, folder / "golden.safetensors")
     for file in folder.iterdir():
         file.chmod(0o644)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{name}: {size} bytes, losses {golden['training']['losses'][0]:.4f} -> {golden['training']['losses'][-1]:.4f}")
+    print(f"{name}: {size} bytes, float64 deviation {golden['float64_deviation']}")
 
 
 def main():
@@ -210,7 +291,7 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     transformers.utils.logging.disable_progress_bar()
-    for name in args.cases or DEFAULT_CASES:
+    for name in args.cases or CASES:
         write_case(name, args.out / name)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of the README and docs/log.md, one after the other, on an idle machine.
-#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention
+#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods
 # Run folders go to runs/, tables to standard output. Needs `cargo build --release`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -65,7 +65,7 @@ clean)
     for seed in $seeds; do
         rm -rf "runs/clean-seed-$seed"
         "$axiom" run composed --seed "$seed" --out "runs/clean-seed-$seed" --json \
-            --set model.path=runs/clean-base --set learn.lr=2e-4 >/dev/null
+            --set model.path=runs/clean-base >/dev/null
         depths "clean seed $seed" "runs/clean-seed-$seed/model"
     done
     ;;
@@ -82,6 +82,21 @@ print(f"""  examples: {s["examples"]:6} difficulty {s["difficulty"]}  {c["passed
 '
         done
     done
+    ;;
+# Expert iteration and GRPO at equal wall time, side by side on one core each.
+curves)
+    both=(--budget seconds=240 --seeds 2 --threads 1 --out runs/curves)
+    "$axiom" compare default,eval.every=25 "${both[@]}" &
+    "$axiom" compare expert-iteration,eval.every=6 "${both[@]}"
+    wait
+    "$axiom" compare default,eval.every=25 expert-iteration,eval.every=6 "${both[@]}"
+    ;;
+methods)
+    arms=(default expert-iteration ppo dpo m-grpo)
+    for method in grpo rloo cispo gspo reinforce_pp_baseline trr_pp_code; do
+        arms+=("default,method=$method")
+    done
+    "$axiom" compare "${arms[@]}" --budget verifications=9600 --out runs/methods
     ;;
 *)
     sed -n '2,4p' "$0"

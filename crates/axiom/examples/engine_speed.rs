@@ -8,10 +8,7 @@
 use std::time::Instant;
 
 use generate::{Request, Sampling, generate};
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Config, Model};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -67,25 +64,21 @@ fn main() {
     let name = args.next().unwrap_or_else(|| "tiny".to_string());
     let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
     let shape = if name == "nano" { NANO } else { TINY };
-    let config = Config {
-        architectures: vec!["Qwen2ForCausalLM".to_string()],
-        model_type: "qwen2".to_string(),
-        vocab_size: shape.vocab,
-        hidden_size: shape.hidden,
-        intermediate_size: shape.ffn,
-        num_hidden_layers: shape.layers,
-        num_attention_heads: shape.heads,
-        num_key_value_heads: shape.kv,
-        max_position_embeddings: 512,
-        rope_theta: 10_000.0,
-        rms_norm_eps: 1e-6,
-        tie_word_embeddings: true,
-        hidden_act: "silu".to_string(),
-        eos_token_id: Some(0),
-        bos_token_id: None,
-        torch_dtype: "float32".to_string(),
-        initializer_range: 0.02,
-    };
+    let config = Config::from_value(serde_json::json!({
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "vocab_size": shape.vocab,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv,
+        "max_position_embeddings": 512,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": true,
+        "hidden_act": "silu",
+    }))
+    .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut model = Model::random(config, || rng.random::<f32>() * 2.0 - 1.0);
     let vocab = shape.vocab as u32;
@@ -95,12 +88,7 @@ fn main() {
     let (rows, n) = shape.train;
     let groups = (0..rows).map(|_| {
         let tokens = sequence(n);
-        let rest = Sequence {
-            tokens: tokens[1..].to_vec(),
-            sampling_logprobs: Vec::new(),
-            advantage: 0.0,
-            count: 1,
-        };
+        let rest = Sequence::imitated(tokens[1..].to_vec());
         (tokens[..1].to_vec(), vec![rest])
     });
     let batch = Batch { groups: groups.collect() };
@@ -111,26 +99,24 @@ fn main() {
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let nll =
-        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
     let mut learner = Learner::new(optimizer, model.layout.len());
     let seconds = timed(|| {
-        learner.step(&mut model, &batch, &nll, (1e-3, 1.0), Threads(threads)).unwrap();
+        learner.step(&mut model, &batch, &Objective::NLL, (1e-3, 1.0), Threads(threads)).unwrap();
     });
     let rate = (rows * n) as f64 / seconds;
     println!(
-        "{{\"shape\":\"{name}\",\"what\":\"train\",\"threads\":{threads},\"tok_s\":{rate:.0}}}"
+        "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
     );
 
     let (rows, prompt, new) = shape.decode;
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
-    let sampling = Sampling { temperature: 1.0, completion_tokens_max: new, eos: u32::MAX };
+    let sampling = Sampling { temperature: 1.0, completion_tokens_max: new, eos: Vec::new() };
     let seconds = timed(|| {
         generate(&model, &requests, &sampling, threads).unwrap();
     });
     let rate = (rows * new) as f64 / seconds;
     println!(
-        "{{\"shape\":\"{name}\",\"what\":\"decode, prefill included\",\"threads\":{threads},\"tok_s\":{rate:.0}}}"
+        "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
     );
 }

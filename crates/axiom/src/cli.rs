@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::policy::{Chat, SaveDtype, Source};
+
 /// Language models that improve themselves by verified execution.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,7 +31,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a recipe: generate, verify, learn, measure.
     #[command(after_help = "\
-Recipes: default, composed, shuffled (the control), expert-iteration, smoke; or a TOML file.
+Recipes: default, composed, shuffled (the control), expert-iteration, ppo, m-grpo,
+dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.md.
 `recipes/default.toml` explains every key.")]
     Run {
         /// A recipe's name, or a TOML file.
@@ -44,6 +47,9 @@ Recipes: default, composed, shuffled (the control), expert-iteration, smoke; or 
         /// The root seed; the recipe's by default.
         #[arg(long)]
         seed: Option<u64>,
+        /// Open no socket: a hub name must be in the local cache.
+        #[arg(long)]
+        offline: bool,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -51,14 +57,42 @@ Recipes: default, composed, shuffled (the control), expert-iteration, smoke; or 
     Resume {
         /// The run's folder.
         dir: PathBuf,
+        /// Open no socket: a hub name must be in the local cache.
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Run recipes side by side at equal cost, over several seeds.
+    #[command(after_help = "\
+Examples:
+  axiom compare default expert-iteration --budget seconds=120 --seeds 3 --out runs/vs
+  axiom compare default default,method=rloo default,method=ppo,learn.lr=5e-4 \\
+      --budget verifications=20000 --out runs/methods
+The same command goes on with what was interrupted. The report is in OUT/compare.json.")]
+    Compare {
+        /// Recipes, each with settings of its own: `RECIPE[,KEY=VALUE]...`.
+        #[arg(required = true)]
+        arms: Vec<String>,
+        /// Change a key of every recipe.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// What each run may use: `seconds=S`, `tokens=N` (generated), or `verifications=N`.
+        #[arg(long, value_name = "KIND=AMOUNT")]
+        budget: Option<String>,
+        /// Runs of each recipe, with seeds from 0.
+        #[arg(long, default_value_t = 3)]
+        seeds: u64,
+        /// Folder of the runs and the report.
+        #[arg(long)]
+        out: PathBuf,
         #[command(flatten)]
         machine: MachineArgs,
     },
     /// Measure a model on held-out tasks.
     Eval {
-        /// A Hugging Face directory, or `embedded`.
-        #[arg(long, default_value = "embedded")]
-        model: String,
+        #[command(flatten)]
+        model: ModelArgs,
         /// Families: names, `basic`, `hard`, `composed`, `all` (basic and hard).
         #[arg(long, default_value = "all")]
         families: String,
@@ -92,9 +126,8 @@ Examples:
   axiom generate --task edit_distance/5/test/0 -n 4
   axiom generate --prompt '# Return the sum of a and b.' -n 2")]
     Generate {
-        /// A Hugging Face directory, or `embedded`.
-        #[arg(long, default_value = "embedded")]
-        model: String,
+        #[command(flatten)]
+        model: ModelArgs,
         /// Text to go on from.
         #[arg(long, conflicts_with = "task", required_unless_present = "task")]
         prompt: Option<String>,
@@ -149,9 +182,22 @@ GET /metrics; docs/service.md has examples.")]
 In:  {\"tokens\":[1,2,3]} or {\"text\":\"def f(x):\"}
 Out: {\"tokens\":[...],\"logprobs\":[null,...]}   each given those before it; none for the first")]
     Score {
-        /// A Hugging Face directory, or `embedded`.
-        #[arg(long, default_value = "embedded")]
-        model: String,
+        #[command(flatten)]
+        model: ModelArgs,
+    },
+    /// Add an adapter into the weights of its base model: a plain Hugging Face directory.
+    #[command(after_help = "\
+Example:
+  axiom merge --model runs/lora/model --out merged --dtype bfloat16")]
+    Merge {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// How to store the weights.
+        #[arg(long, default_value = "float32")]
+        dtype: SaveDtype,
     },
     /// Look at tasks.
     Tasks {
@@ -221,6 +267,26 @@ pub(crate) struct ServiceArgs {
     /// Largest request, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64, requires = "listen")]
     pub(crate) body_mib: usize,
+}
+
+/// Which model, and how it is asked.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelArgs {
+    /// `embedded`, a Hugging Face or PEFT directory, or a hub name (`OWNER/NAME`).
+    #[arg(long, default_value = "embedded")]
+    pub(crate) model: String,
+    /// Whether prompts are conversations: where the model has a chat template, always, never.
+    #[arg(long, default_value = "auto")]
+    pub(crate) chat: Chat,
+    /// Open no socket: a hub name must be in the local cache.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+impl ModelArgs {
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source { name: &self.model, chat: self.chat, offline: self.offline }
+    }
 }
 
 /// What every command takes.

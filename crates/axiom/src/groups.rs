@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use generate::Completion;
-use learn::{Batch, Sequence, advantage::Advantage};
+use generate::{Completion, Stop};
+use learn::{
+    Batch, Pair, Sequence,
+    advantage::{Outcome, no_signal, overlong_penalty},
+};
 use rand::seq::SliceRandom as _;
 use tasks::{Reward, Task};
 use verify::{Judgement, Submission, Verdict, Verifier, VerifyError};
@@ -26,6 +29,11 @@ impl Rollout {
     pub(crate) fn accepted(&self) -> bool {
         self.judgement.verdict == Verdict::Accepted
     }
+
+    /// Whether its reward is that of a program that passed; none where it has none.
+    pub(crate) fn passed(&self) -> Option<bool> {
+        self.reward.map(|r| r >= 1.0)
+    }
 }
 
 /// The rollouts of one task.
@@ -41,6 +49,12 @@ impl Group {
     pub(crate) fn solve_rate(&self) -> f64 {
         let solved = self.rollouts.iter().filter(|r| r.accepted()).count();
         solved as f64 / self.rollouts.len().max(1) as f64
+    }
+
+    /// Whether its rewards are all equal, so that comparing them teaches nothing.
+    pub(crate) fn is_silent(&self) -> bool {
+        let rewards: Vec<f64> = self.rollouts.iter().filter_map(|r| r.reward).collect();
+        no_signal(&rewards)
     }
 }
 
@@ -79,6 +93,14 @@ pub(crate) fn judge(
     Ok(groups.collect())
 }
 
+/// What long completions are taken off their rewards (DAPO).
+pub(crate) fn shape_overlong(groups: &mut [Group], max: usize, cache: usize) {
+    for rollout in groups.iter_mut().flat_map(|g| &mut g.rollouts) {
+        let penalty = overlong_penalty(rollout.completion.tokens.len(), max, cache);
+        rollout.reward = rollout.reward.map(|r| r + penalty);
+    }
+}
+
 /// The control: the rewards of the step change hands at random.
 pub(crate) fn shuffle_rewards(groups: &mut [Group], seed: Seed) {
     let rollouts = || groups.iter().flat_map(|g| &g.rollouts);
@@ -90,47 +112,108 @@ pub(crate) fn shuffle_rewards(groups: &mut [Group], seed: Seed) {
     }
 }
 
-/// Gives every rollout its advantage. Rollouts without a reward are left out of their group,
-/// and groups whose rewards are all equal out of the step.
-pub(crate) fn set_advantages(groups: &mut [Group], how: Advantage) {
-    for group in groups {
-        let rewards: Vec<f64> = group.rollouts.iter().filter_map(|r| r.reward).collect();
-        if learn::advantage::no_signal(&rewards) {
-            continue;
+/// What a step learns from: the different completions of each group, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Material {
+    pub(crate) batch: Batch,
+    /// One for each sequence of the batch.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The rollouts, as (group, index), that each sequence stands for.
+    places: Vec<Vec<(usize, usize)>>,
+}
+
+impl Material {
+    /// The rollouts that have a reward. Equal completions of a group are one sequence that
+    /// counts as often as they occur. Groups whose rewards are all equal may be left out.
+    pub(crate) fn of(groups: &[Group], skip_silent: bool) -> Self {
+        let mut material = Self::default();
+        for (g, group) in groups.iter().enumerate() {
+            if !(skip_silent && group.is_silent()) {
+                material.push(g, group);
+            }
         }
-        let mut advantages = how.of_group(&rewards).into_iter();
-        for rollout in group.rollouts.iter_mut().filter(|r| r.reward.is_some()) {
-            rollout.advantage = advantages.next();
+        material
+    }
+
+    fn push(&mut self, g: usize, group: &Group) {
+        let first = self.outcomes.len();
+        let mut sequences: Vec<Sequence> = Vec::new();
+        for (i, rollout) in group.rollouts.iter().enumerate() {
+            let Some(reward) = rollout.reward else { continue };
+            let tokens = &rollout.completion.tokens;
+            // Equal completions have equal rewards, except where the control shuffled them.
+            let same = |(s, o): (&Sequence, &Outcome)| s.tokens == *tokens && o.reward == reward;
+            let known = sequences.iter().zip(&self.outcomes[first..]).position(same);
+            let at = known.unwrap_or(sequences.len());
+            if known.is_none() {
+                sequences.push(Sequence {
+                    tokens: tokens.clone(),
+                    sampling_logprobs: rollout.completion.logprobs.clone(),
+                    ..Sequence::default()
+                });
+                let tokens = tokens.len();
+                self.outcomes.push(Outcome { reward, group: g, tokens, ..Outcome::default() });
+                self.places.push(Vec::new());
+            }
+            sequences[at].count += 1;
+            self.places[first + at].push((g, i));
+        }
+        if !sequences.is_empty() {
+            self.batch.groups.push((group.prompt.clone(), sequences));
+        }
+    }
+
+    /// Leaves completions that were cut at the token limit out of the loss. Their rewards
+    /// still count in the comparison.
+    pub(crate) fn mask_truncated(&mut self, groups: &[Group]) {
+        let sequences = self.batch.groups.iter_mut().flat_map(|g| &mut g.1);
+        for (sequence, places) in sequences.zip(&self.places) {
+            let (g, i) = places[0];
+            if groups[g].rollouts[i].completion.stop == Stop::Length {
+                sequence.mask = vec![false; sequence.tokens.len()];
+            }
+        }
+    }
+
+    /// Tells the rollouts their advantages, for the log.
+    pub(crate) fn report_advantages(&self, groups: &mut [Group]) {
+        let sequences = self.batch.groups.iter().flat_map(|g| &g.1);
+        for (sequence, places) in sequences.zip(&self.places) {
+            for (g, i) in places {
+                groups[*g].rollouts[*i].advantage = Some(sequence.advantage.mean());
+            }
         }
     }
 }
 
-/// What the learner takes: the rollouts that have an advantage. Equal completions of a group
-/// count as often as they occur and are computed once.
-pub(crate) fn batch(groups: &[Group]) -> Batch {
-    let mut batch = Batch::default();
+/// Pairs of a different completion that passed and one that failed, at most `most` a group:
+/// the first of each, the second of each, and so on.
+pub(crate) fn pairs(groups: &[Group], most: usize) -> Vec<Pair> {
+    let mut pairs = Vec::new();
     for group in groups {
-        let mut sequences: Vec<Sequence> = Vec::new();
-        for rollout in &group.rollouts {
-            let Some(advantage) = rollout.advantage else { continue };
-            let tokens = &rollout.completion.tokens;
-            // Equal programs have equal rewards, except where the control shuffled them.
-            let same = |s: &&mut Sequence| s.tokens == *tokens && s.advantage == advantage;
-            match sequences.iter_mut().find(same) {
-                Some(known) => known.count += 1,
-                None => sequences.push(Sequence {
-                    tokens: tokens.clone(),
-                    sampling_logprobs: rollout.completion.logprobs.clone(),
-                    advantage,
-                    count: 1,
-                }),
+        let different = |passed: bool| {
+            let mut found: Vec<&Vec<u32>> = Vec::new();
+            for r in group.rollouts.iter().filter(|r| r.passed() == Some(passed)) {
+                if !found.contains(&&r.completion.tokens) {
+                    found.push(&r.completion.tokens);
+                }
             }
+            found
+        };
+        let (chosen, rejected) = (different(true), different(false));
+        if chosen.is_empty() || rejected.is_empty() {
+            continue;
         }
-        if !sequences.is_empty() {
-            batch.groups.push((group.prompt.clone(), sequences));
-        }
+        let n = most.min(chosen.len().max(rejected.len()));
+        pairs.extend((0..n).map(|i| Pair {
+            prompt: group.prompt.clone(),
+            chosen: chosen[i % chosen.len()].clone(),
+            rejected: rejected[i % rejected.len()].clone(),
+            chosen_reference: 0.0,
+            rejected_reference: 0.0,
+        }));
     }
-    batch
+    pairs
 }
 
 /// How many different programs there are, task by task.

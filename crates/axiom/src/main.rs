@@ -5,7 +5,9 @@ mod cli;
 mod commands;
 mod families;
 mod groups;
+mod hub;
 mod loops;
+mod method;
 mod policy;
 mod progress;
 mod recipe;
@@ -16,6 +18,7 @@ mod seed;
 mod service;
 mod state;
 mod summary;
+mod update;
 
 use std::process::ExitCode;
 
@@ -24,7 +27,7 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
-    commands::run::Outcome,
+    commands::{compare::Comparison, run::Outcome},
     policy::Policy,
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
@@ -97,20 +100,27 @@ fn machine(args: &MachineArgs) -> Result<Machine> {
         tier: args.tier,
         sandbox_command: args.sandbox_command.clone(),
         remote: usage(args.backend.as_deref().map(backend::parse).transpose())?,
+        offline: false,
         progress,
     })
 }
 
 fn dispatch(command: Command) -> Result<u8> {
     match command {
-        Command::Run { recipe, set, out, seed, machine: args } => {
+        Command::Run { recipe, set, out, seed, offline, machine: args } => {
             let mut recipe = usage(Recipe::load(&recipe, &set))?;
             recipe.seed = seed.unwrap_or(recipe.seed);
             usage(families::parse(&recipe.tasks.families))?;
-            ended(commands::run::run(recipe, out, machine(&args)?, args.json)?)
+            let machine = Machine { offline, ..machine(&args)? };
+            ended(commands::run::run(recipe, out, machine, args.json)?)
         }
-        Command::Resume { dir, machine: args } => {
-            ended(commands::run::resume(&dir, machine(&args)?, args.json)?)
+        Command::Resume { dir, offline, machine: args } => {
+            let machine = Machine { offline, ..machine(&args)? };
+            ended(commands::run::resume(&dir, machine, args.json)?)
+        }
+        Command::Compare { arms, set, budget, seeds, out, machine: args } => {
+            let found = Comparison::new(&arms, &set, budget.as_deref(), seeds, out);
+            ended(commands::compare::run(&usage(found)?, &machine(&args)?, args.json)?)
         }
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),
@@ -122,7 +132,11 @@ fn dispatch(command: Command) -> Result<u8> {
             verify::serve_host(None)?;
             Ok(0)
         }
-        Command::Score { model } => inputs(commands::score::run(&Policy::load(&model)?)?),
+        Command::Score { model } => inputs(commands::score::run(&Policy::load(&model.source())?)?),
+        Command::Merge { model, out, dtype } => {
+            commands::merge::run(&model.source(), &out, dtype.dtype())?;
+            Ok(0)
+        }
         Command::Tasks { command } => look(command),
         Command::Pretrain { out, set, machine: args } => {
             let recipe = usage(PretrainRecipe::load(&set))?;
@@ -198,9 +212,12 @@ fn complete(command: Command) -> Result<u8> {
     else {
         bail!("not a generation");
     };
-    let policy = Policy::load(&model)?;
-    let sampling =
-        ::generate::Sampling { temperature, completion_tokens_max: max_tokens, eos: policy.eos };
+    let policy = Policy::load(&model.source())?;
+    let sampling = ::generate::Sampling {
+        temperature,
+        completion_tokens_max: max_tokens,
+        eos: policy.eos.clone(),
+    };
     let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
     match (prompt, task) {
         (Some(prompt), _) => {

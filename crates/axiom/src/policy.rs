@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use model::{Model, Tokenizer};
+use model::{AdapterSpec, ChatTemplate, Dtype, Message, Model, Tokenizer};
+use rand::Rng as _;
+use serde_json::{Map, Value, json};
+use tasks::Task;
+
+use crate::{hub, seed::Seed};
 
 /// The embedded model: what `axiom pretrain` wrote into `assets/nano`.
 static CONFIG: &str = include_str!("../../../assets/nano/config.json");
@@ -13,56 +18,312 @@ static TOKENIZER: &[u8] = include_bytes!("../../../assets/nano/tokenizer.json");
 /// The name of the embedded model where a directory is expected.
 pub(crate) const EMBEDDED: &str = "embedded";
 
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+
+/// What belongs to a model besides its weights and config: kept as it is from load to save.
+const COMPANIONS: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+    "chat_template.jinja",
+];
+
+/// Whether prompts are conversations.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Chat {
+    /// Where the model has a chat template.
+    Auto,
+    /// Always; a model without a template is refused.
+    Always,
+    /// Never: the model continues a plain text.
+    Never,
+}
+
+/// How weights are written.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub(crate) enum SaveDtype {
+    /// As they are computed with.
+    Float32,
+    /// Rounded, in half the size.
+    Bfloat16,
+    /// Rounded, in half the size.
+    Float16,
+}
+
+impl SaveDtype {
+    pub(crate) fn dtype(self) -> Dtype {
+        match self {
+            Self::Float32 => Dtype::F32,
+            Self::Bfloat16 => Dtype::Bf16,
+            Self::Float16 => Dtype::F16,
+        }
+    }
+}
+
+/// Which model, and how it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source<'a> {
+    /// `embedded`, a Hugging Face directory, a PEFT directory, or a hub name.
+    pub(crate) name: &'a str,
+    pub(crate) chat: Chat,
+    /// Whether no socket may be opened.
+    pub(crate) offline: bool,
+}
+
 /// A model with its tokenizer.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) model: Model,
     pub(crate) tokenizer: Tokenizer,
-    /// The token that ends a completion.
-    pub(crate) eos: u32,
+    /// The tokens that end a completion, the usual one first.
+    pub(crate) eos: Vec<u32>,
+    /// The template, where prompts are conversations.
+    chat: Option<ChatTemplate>,
+    /// The token before every plain prompt, where the tokenizer's config asks for one.
+    bos: Option<u32>,
+    /// The model's name, or that of the base model of its adapter.
+    base: String,
+    companions: Vec<(String, Vec<u8>)>,
 }
 
 impl Policy {
-    /// Loads `embedded`, or a Hugging Face directory.
-    pub(crate) fn load(name: &str) -> Result<Self> {
-        let (model, tokenizer) = if name == EMBEDDED {
-            (Model::from_bytes(CONFIG, WEIGHTS)?, Tokenizer::from_bytes(TOKENIZER)?)
-        } else {
-            let dir = Path::new(name);
-            if !dir.is_dir() {
-                bail!("no model at `{name}`: give a Hugging Face directory, or `{EMBEDDED}`");
+    /// Loads a model.
+    pub(crate) fn load(source: &Source<'_>) -> Result<Self> {
+        if source.name == EMBEDDED {
+            if source.chat == Chat::Always {
+                bail!("the embedded model has no chat template; use chat `auto` or `never`");
             }
-            let context = || format!("cannot load the model in {name}");
-            (Model::load(dir).with_context(context)?, Tokenizer::load(dir).with_context(context)?)
+            return Self::new(
+                Model::from_bytes(CONFIG, WEIGHTS)?,
+                Tokenizer::from_bytes(TOKENIZER)?,
+            );
+        }
+        let dir = hub::resolve(source.name, source.offline)?;
+        let loaded = if dir.join(ADAPTER_CONFIG).exists() {
+            Self::load_adapter(source, &dir)
+        } else {
+            Self::load_dir(source, &dir)
         };
-        Self::new(model, tokenizer)
+        loaded.with_context(|| format!("cannot load the model in {}", dir.display()))
     }
 
-    pub(crate) fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
-        let Some(eos) = model.config.eos_token_id else {
-            bail!("config.json has no `eos_token_id`; add the token that ends a completion");
+    /// The adapter in a PEFT directory, on its base model.
+    fn load_adapter(source: &Source<'_>, dir: &Path) -> Result<Self> {
+        let config: Value = serde_json::from_slice(&std::fs::read(dir.join(ADAPTER_CONFIG))?)
+            .with_context(|| format!("{ADAPTER_CONFIG} is not JSON"))?;
+        let Some(name) = config["base_model_name_or_path"].as_str() else {
+            bail!("{ADAPTER_CONFIG} has no `base_model_name_or_path`");
         };
-        if tokenizer.vocab_size() > model.config.vocab_size {
-            let (tokens, rows) = (tokenizer.vocab_size(), model.config.vocab_size);
+        let mut policy = Self::load(&Source { name, ..*source }).context("its base model")?;
+        policy.read_adapter(dir)?;
+        Ok(policy)
+    }
+
+    fn load_dir(source: &Source<'_>, dir: &Path) -> Result<Self> {
+        let mut policy = Self {
+            eos: Vec::new(),
+            base: hub::lasting_name(source.name, dir)?,
+            chat: None,
+            bos: None,
+            companions: Vec::new(),
+            model: Model::load(dir)?,
+            tokenizer: Tokenizer::load(dir)?,
+        };
+        for name in COMPANIONS.iter().filter(|name| dir.join(name).exists()) {
+            policy.companions.push(((*name).to_string(), std::fs::read(dir.join(name))?));
+        }
+        policy.eos = policy.eos_of_generation_config()?;
+        policy.bos = policy.bos_of_tokenizer_config()?;
+        policy.chat = match (source.chat, ChatTemplate::load(dir)?) {
+            (Chat::Never, _) | (Chat::Auto, None) => None,
+            (Chat::Always, None) => bail!("it has no chat template; use chat `auto` or `never`"),
+            (Chat::Auto | Chat::Always, template) => template,
+        };
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// A policy of parts made here.
+    pub(crate) fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
+        let mut policy = Self {
+            eos: model.config.eos_token_ids.clone(),
+            base: EMBEDDED.to_string(),
+            chat: None,
+            bos: None,
+            companions: Vec::new(),
+            model,
+            tokenizer,
+        };
+        policy.check()?;
+        let end = policy.eos.first().and_then(|id| policy.tokenizer.token(*id));
+        let special = json!({
+            "tokenizer_class": "Qwen2Tokenizer",
+            "eos_token": end,
+            "pad_token": end,
+            "model_max_length": policy.model.config.max_position_embeddings,
+        });
+        policy.companions = vec![
+            ("tokenizer.json".to_string(), policy.tokenizer.to_bytes()?),
+            ("tokenizer_config.json".to_string(), serde_json::to_vec_pretty(&special)?),
+        ];
+        Ok(policy)
+    }
+
+    fn check(&self) -> Result<()> {
+        let rows = self.model.config.vocab_size;
+        if self.eos.is_empty() {
+            bail!(
+                "config.json has no `eos_token_id`, nor has generation_config.json; add the token \
+                 that ends a completion"
+            );
+        }
+        if let Some(id) = self.eos.iter().find(|id| **id as usize >= rows) {
+            bail!("`eos_token_id` {id} is beyond the {rows} tokens of the model");
+        }
+        if self.tokenizer.vocab_size() > rows {
+            let tokens = self.tokenizer.vocab_size();
             bail!("the tokenizer has {tokens} entries, the model's embedding {rows}");
         }
-        Ok(Self { model, tokenizer, eos })
-    }
-
-    /// Writes a Hugging Face directory into `dir`, which exists.
-    pub(crate) fn save(&self, dir: &Path) -> Result<()> {
-        let (config, weights) = self.model.to_bytes()?;
-        runlog::write_atomic(&dir.join("config.json"), &config)?;
-        runlog::write_atomic(&dir.join("tokenizer.json"), &self.tokenizer.to_bytes()?)?;
-        let special = serde_json::json!({
-            "tokenizer_class": "Qwen2Tokenizer",
-            "eos_token": self.tokenizer.token(self.eos),
-            "pad_token": self.tokenizer.token(self.eos),
-            "model_max_length": self.model.config.max_position_embeddings,
-        });
-        let special = serde_json::to_vec_pretty(&special)?;
-        runlog::write_atomic(&dir.join("tokenizer_config.json"), &special)?;
-        runlog::write_atomic(&dir.join("model.safetensors"), &weights)?;
         Ok(())
     }
+
+    /// What a companion that is a JSON object says; nothing where there is none.
+    fn companion(&self, name: &str) -> Result<Map<String, Value>> {
+        let found = self.companions.iter().find(|c| c.0 == name);
+        found.map_or(Ok(Map::new()), |(_, bytes)| {
+            serde_json::from_slice(bytes).with_context(|| format!("{name} is not a JSON object"))
+        })
+    }
+
+    /// The tokens that end a completion: those of `generation_config.json` where it names any,
+    /// as in `transformers`. Its other settings are the recipe's.
+    fn eos_of_generation_config(&self) -> Result<Vec<u32>> {
+        let ids = match self.companion("generation_config.json")?.remove("eos_token_id") {
+            None | Some(Value::Null) => return Ok(self.model.config.eos_token_ids.clone()),
+            Some(Value::Array(ids)) => ids,
+            Some(id) => vec![id],
+        };
+        let id = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids: Option<Vec<u32>> = ids.iter().map(id).collect();
+        ids.context("generation_config.json: `eos_token_id` is neither a token nor a list of them")
+    }
+
+    /// The token that `tokenizer_config.json` wants before every text.
+    fn bos_of_tokenizer_config(&self) -> Result<Option<u32>> {
+        let config = self.companion("tokenizer_config.json")?;
+        if config.get("add_bos_token") != Some(&Value::Bool(true)) {
+            return Ok(None);
+        }
+        let token = match config.get("bos_token") {
+            Some(Value::Object(token)) => token.get("content").and_then(Value::as_str),
+            Some(token) => token.as_str(),
+            None => None,
+        };
+        let id = token.and_then(|token| self.tokenizer.id(token));
+        id.map(Some).context("tokenizer_config.json: `add_bos_token` without a known `bos_token`")
+    }
+
+    /// Whether prompts are conversations.
+    pub(crate) fn chats(&self) -> bool {
+        self.chat.is_some()
+    }
+
+    /// A text as the policy is asked it: as the user's turn of a conversation, or as it is.
+    pub(crate) fn ask(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.chat {
+            Some(template) => self.converse(template, &[Message::new("user", text)]),
+            None => self.plain(text),
+        }
+    }
+
+    /// A task as the policy is asked it.
+    pub(crate) fn prompt(&self, task: &Task) -> Result<Vec<u32>> {
+        match &self.chat {
+            Some(template) => self.converse(template, &instruction(task)),
+            None => self.plain(&tasks::prompt(task)),
+        }
+    }
+
+    /// The text of a task's prompt, for people.
+    pub(crate) fn show_prompt(&self, task: &Task) -> Result<String> {
+        match &self.chat {
+            Some(template) => Ok(template.render(&instruction(task), true)?),
+            None => Ok(tasks::prompt(task)),
+        }
+    }
+
+    fn converse(&self, template: &ChatTemplate, turns: &[Message]) -> Result<Vec<u32>> {
+        Ok(self.tokenizer.encode(&template.render(turns, true)?)?)
+    }
+
+    fn plain(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens = self.tokenizer.encode_whole(text)?;
+        if let Some(bos) = self.bos.filter(|bos| tokens.first() != Some(bos)) {
+            tokens.insert(0, bos);
+        }
+        Ok(tokens)
+    }
+
+    /// The program in a completion of a task's prompt.
+    pub(crate) fn program(&self, task: &Task, completion: &[u32]) -> Result<String> {
+        let text = self.tokenizer.decode(completion)?;
+        Ok(if self.chats() { tasks::program_of_reply(&text) } else { tasks::program(task, &text) })
+    }
+
+    /// Lays a new adapter on the model: it learns, and the weights stay.
+    pub(crate) fn attach(&mut self, spec: AdapterSpec, seed: Seed) -> Result<()> {
+        let mut rng = seed.rng();
+        Ok(self.model.attach(spec, || rng.random())?)
+    }
+
+    /// Puts back what was learnt and saved in `dir`.
+    pub(crate) fn restore(&mut self, dir: &Path) -> Result<()> {
+        if self.model.adapter().is_none() {
+            self.model = Model::load(dir)?;
+            return Ok(());
+        }
+        self.model.drop_adapter();
+        self.read_adapter(dir)
+    }
+
+    fn read_adapter(&mut self, dir: &Path) -> Result<()> {
+        let config = std::fs::read_to_string(dir.join(ADAPTER_CONFIG))
+            .with_context(|| format!("cannot read {ADAPTER_CONFIG}"))?;
+        let weights = std::fs::read(dir.join(ADAPTER_WEIGHTS))
+            .with_context(|| format!("cannot read {ADAPTER_WEIGHTS}"))?;
+        Ok(self.model.attach_peft(&config, &weights)?)
+    }
+
+    /// Writes what was learnt into `dir`, which exists: a Hugging Face directory with weights
+    /// of type `dtype`, or a PEFT directory where an adapter learns.
+    pub(crate) fn save(&self, dir: &Path, dtype: Dtype) -> Result<()> {
+        for (name, bytes) in &self.companions {
+            runlog::write_atomic(&dir.join(name), bytes)?;
+        }
+        if self.model.adapter().is_none() {
+            return Ok(self.model.save(dir, dtype)?);
+        }
+        let (config, weights) = self.model.adapter_to_bytes(&self.base)?;
+        runlog::write_atomic(&dir.join(ADAPTER_CONFIG), &config)?;
+        runlog::write_atomic(&dir.join(ADAPTER_WEIGHTS), &weights)?;
+        Ok(())
+    }
+}
+
+/// The conversation that asks for a task's program.
+fn instruction(task: &Task) -> [Message; 2] {
+    let (system, user) = tasks::instruction(task);
+    [Message::new("system", system), Message::new("user", user)]
 }

@@ -4,13 +4,17 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use learn::{
-    advantage::Advantage,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Split};
 use toml::{Table, Value};
+
+use crate::{
+    method::Method,
+    policy::{Chat, Policy, SaveDtype, Source},
+    seed::Seed,
+    state::Totals,
+};
 
 /// The recipes in the binary, by name.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -18,10 +22,47 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("composed", include_str!("../../../recipes/composed.toml")),
     ("shuffled", include_str!("../../../recipes/shuffled.toml")),
     ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
+    ("ppo", include_str!("../../../recipes/ppo.toml")),
+    ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
+    ("dpo", include_str!("../../../recipes/dpo.toml")),
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
 const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
+
+/// Keys that the defaults leave to the method.
+const OPTIONAL: &[&str] = &[
+    "learn.beta",
+    "learn.epsilon",
+    "learn.epsilon_high",
+    "learn.delta",
+    "learn.entropy_coef",
+    "learn.loss_type",
+    "learn.scale_rewards",
+];
+
+/// TRL's names, which have no tables, and where ours with the same meaning stand.
+const TRL: &[(&str, &str)] = &[
+    ("model_name_or_path", "model.path"),
+    ("max_steps", "steps"),
+    ("learning_rate", "learn.lr"),
+    ("warmup_steps", "learn.warmup_steps"),
+    ("max_grad_norm", "learn.grad_norm_max"),
+    ("weight_decay", "learn.weight_decay"),
+    ("num_generations", "tasks.group_size"),
+    ("temperature", "sampling.temperature"),
+    ("max_completion_length", "sampling.completion_tokens_max"),
+    ("num_iterations", "learn.num_iterations"),
+    ("mask_truncated_completions", "learn.mask_truncated_completions"),
+    ("ref_model_sync_steps", "learn.ref_model_sync_steps"),
+    ("ref_model_mixup_alpha", "learn.ref_model_mixup_alpha"),
+    ("beta", "learn.beta"),
+    ("epsilon", "learn.epsilon"),
+    ("epsilon_high", "learn.epsilon_high"),
+    ("delta", "learn.delta"),
+    ("loss_type", "learn.loss_type"),
+    ("scale_rewards", "learn.scale_rewards"),
+];
 
 /// A run that can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,29 +70,62 @@ const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
 pub(crate) struct Recipe {
     pub(crate) name: String,
     pub(crate) seed: u64,
-    pub(crate) method: Method,
+    pub(crate) method: String,
     pub(crate) steps: u64,
+    pub(crate) budget: BudgetRecipe,
     pub(crate) model: ModelRecipe,
     pub(crate) tasks: TasksRecipe,
     pub(crate) sampling: SamplingRecipe,
     pub(crate) reward: RewardRecipe,
     pub(crate) learn: LearnRecipe,
+    pub(crate) slow: SlowRecipe,
     pub(crate) eval: EvalRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
 }
 
-/// How a run learns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Method {
-    Grpo,
-    ExpertIteration,
+/// What a run may use before it ends; 0 is no limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BudgetRecipe {
+    pub(crate) seconds: f64,
+    pub(crate) tokens: u64,
+    pub(crate) verifications: u64,
+}
+
+impl BudgetRecipe {
+    /// How much of it these totals are: 1 and above is all.
+    pub(crate) fn spent(&self, totals: &Totals) -> f64 {
+        let t = &totals.timing;
+        let seconds = t.generate_s + t.verify_s + t.learn_s;
+        [
+            (seconds, self.seconds),
+            (totals.tokens_generated as f64, self.tokens as f64),
+            (totals.verifications as f64, self.verifications as f64),
+        ]
+        .into_iter()
+        .map(|(used, limit)| if limit > 0.0 { used / limit } else { 0.0 })
+        .fold(0.0, f64::max)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelRecipe {
     pub(crate) path: String,
+    pub(crate) chat: Chat,
+    pub(crate) save_dtype: SaveDtype,
+    pub(crate) adapter: AdapterRecipe,
+}
+
+/// A new adapter; none where `r` is 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdapterRecipe {
+    pub(crate) r: usize,
+    pub(crate) lora_alpha: f64,
+    pub(crate) lora_dropout: f64,
+    pub(crate) use_rslora: bool,
+    pub(crate) target_modules: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +138,7 @@ pub(crate) struct TasksRecipe {
     pub(crate) group_size: usize,
     pub(crate) replay_share: f64,
     pub(crate) rate_memory: f64,
+    pub(crate) resample_max: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +153,7 @@ pub(crate) struct SamplingRecipe {
 pub(crate) struct RewardRecipe {
     pub(crate) partial_weight: f64,
     pub(crate) shuffle: bool,
+    pub(crate) overlong_cache: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,31 +162,41 @@ pub(crate) struct LearnRecipe {
     pub(crate) lr: f64,
     pub(crate) lr_end: f64,
     pub(crate) warmup_steps: u64,
-    pub(crate) advantage: AdvantageName,
-    pub(crate) aggregation: AggregationName,
-    pub(crate) clip_low: f64,
-    pub(crate) clip_high: f64,
     pub(crate) grad_norm_max: f64,
     pub(crate) weight_decay: f32,
+    pub(crate) num_iterations: usize,
+    pub(crate) minibatches: usize,
+    pub(crate) skip_silent_groups: bool,
+    pub(crate) mask_truncated_completions: bool,
     pub(crate) replay_per_step: usize,
     pub(crate) replay_weight: f64,
-    pub(crate) epochs: usize,
     pub(crate) replay_ratio: f64,
+    pub(crate) pairs_per_group: usize,
+    pub(crate) ref_model_sync_steps: u64,
+    pub(crate) ref_model_mixup_alpha: f64,
+    pub(crate) value_lr_factor: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) beta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) epsilon: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) epsilon_high: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entropy_coef: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) loss_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scale_rewards: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AdvantageName {
-    GroupNorm,
-    GroupMean,
-    LeaveOneOut,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AggregationName {
-    TokenMean,
-    SequenceMean,
+/// A slow copy of the policy that takes part in the sampling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlowRecipe {
+    pub(crate) share: f64,
+    pub(crate) momentum: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,8 +272,12 @@ impl Recipe {
         if t.per_step == 0 || t.group_size == 0 {
             bail!("tasks.per_step and tasks.group_size must be positive");
         }
-        if self.method == Method::Grpo && t.group_size < 2 {
-            bail!("tasks.group_size must be at least 2: an advantage compares completions");
+        if Method::of(self)?.compares_within_groups() && t.group_size < 2 {
+            bail!("tasks.group_size must be at least 2: `{}` compares completions", self.method);
+        }
+        let l = &self.learn;
+        if l.num_iterations == 0 || l.minibatches == 0 || l.pairs_per_group == 0 {
+            bail!("learn.num_iterations, minibatches and pairs_per_group must be positive");
         }
         if self.sampling.temperature <= 0.0 || !self.sampling.temperature.is_finite() {
             bail!("sampling.temperature must be positive: a run needs different completions");
@@ -195,14 +285,39 @@ impl Recipe {
         if self.sampling.completion_tokens_max == 0 {
             bail!("sampling.completion_tokens_max must be positive");
         }
-        let shares = [t.replay_share, t.rate_memory, self.reward.partial_weight];
-        if shares.iter().any(|x| !(0.0..=1.0).contains(x)) {
-            bail!("tasks.replay_share, tasks.rate_memory and reward.partial_weight are 0 to 1");
+        let shares = [
+            ("tasks.replay_share", t.replay_share),
+            ("tasks.rate_memory", t.rate_memory),
+            ("reward.partial_weight", self.reward.partial_weight),
+            ("learn.ref_model_mixup_alpha", l.ref_model_mixup_alpha),
+            ("slow.share", self.slow.share),
+            ("slow.momentum", self.slow.momentum),
+        ];
+        if let Some((key, _)) = shares.iter().find(|(_, x)| !(0.0..=1.0).contains(x)) {
+            bail!("{key} is 0 to 1");
         }
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
+        self.model.adapter.check().context("in [model.adapter]")?;
         self.eval.check().context("in [eval]")
+    }
+
+    /// The policy that the run starts from, with the adapter that it learns by.
+    pub(crate) fn policy(&self, offline: bool) -> Result<Policy> {
+        let source = Source { name: &self.model.path, chat: self.model.chat, offline };
+        let mut policy = Policy::load(&source)?;
+        let Some(spec) = self.model.adapter.spec() else { return Ok(policy) };
+        match policy.model.adapter() {
+            None => policy.attach(spec, Seed(self.seed).child("adapter", 0))?,
+            Some(found) if *found == spec => {}
+            Some(found) => bail!(
+                "model.adapter asks for another adapter than the one in {} ({found:?}); set \
+                 model.adapter.r to 0 to go on with that one",
+                self.model.path
+            ),
+        }
+        Ok(policy)
     }
 
     pub(crate) fn reward(&self) -> Reward {
@@ -212,34 +327,35 @@ impl Recipe {
         }
     }
 
-    pub(crate) fn advantage(&self) -> Advantage {
-        match self.learn.advantage {
-            AdvantageName::GroupNorm => Advantage::GroupNorm,
-            AdvantageName::GroupMean => Advantage::GroupMean,
-            AdvantageName::LeaveOneOut => Advantage::LeaveOneOut,
-        }
-    }
-
-    pub(crate) fn objective(&self) -> Objective {
-        let surrogate = match self.method {
-            Method::Grpo => {
-                Surrogate::PpoClip { low: self.learn.clip_low, high: self.learn.clip_high }
-            }
-            Method::ExpertIteration => Surrogate::Nll,
-        };
-        let aggregation = match self.learn.aggregation {
-            AggregationName::TokenMean => Aggregation::TokenMean,
-            AggregationName::SequenceMean => Aggregation::SequenceMean,
-        };
-        Objective { surrogate, aggregation, kl_beta: 0.0 }
-    }
-
-    /// The learning rate of a step: linear warm-up, then linear from `lr` to `lr_end`.
-    pub(crate) fn learning_rate(&self, step: u64) -> f64 {
+    /// The learning rate of a step: linear warm-up, then linear from `lr` to `lr_end` with the
+    /// share of the steps taken, or of the budget used where that is more.
+    pub(crate) fn learning_rate(&self, step: u64, spent: f64) -> f64 {
         let l = &self.learn;
         let warmup = ((step + 1) as f64 / l.warmup_steps.max(1) as f64).min(1.0);
-        let progress = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
-        warmup * (l.lr + (l.lr_end - l.lr) * progress)
+        let taken = step as f64 / self.steps.saturating_sub(1).max(1) as f64;
+        warmup * (l.lr + (l.lr_end - l.lr) * taken.max(spent).min(1.0))
+    }
+}
+
+impl AdapterRecipe {
+    fn check(&self) -> Result<()> {
+        if self.lora_dropout != 0.0 {
+            bail!(
+                "lora_dropout must be 0: completions are learnt from at the log-probs they were \
+                 sampled with, and dropout would change those"
+            );
+        }
+        self.spec().map_or(Ok(()), |spec| Ok(spec.check()?))
+    }
+
+    fn spec(&self) -> Option<AdapterSpec> {
+        let target_modules = match self.target_modules.as_str() {
+            "all-linear" => AdapterSpec::all_linear(),
+            names => names.split(',').map(|name| name.trim().to_string()).collect(),
+        };
+        let (lora_alpha, use_rslora) = (self.lora_alpha, self.use_rslora);
+        let spec = AdapterSpec { r: self.r, lora_alpha, use_rslora, target_modules };
+        (self.r > 0).then_some(spec)
     }
 }
 
@@ -289,18 +405,32 @@ fn layered<T: for<'a> Deserialize<'a>>(
         let value = parsed
             .and_then(|mut t| t.remove("value"))
             .unwrap_or_else(|| Value::String(value.to_string()));
-        let table = key.rsplit('.').fold(value, |inner, part| {
-            Value::Table([(part.trim().to_string(), inner)].into_iter().collect())
-        });
-        let Value::Table(table) = table else { bail!("`--set {setting}` has no key") };
-        overlay(&mut merged, table, "")?;
+        overlay(&mut merged, nested(key, value), "")?;
     }
     Ok(Value::Table(merged).try_into()?)
+}
+
+/// The table in which `value` stands at a dotted key.
+fn nested(key: &str, value: Value) -> Table {
+    let (first, rest) = match key.split_once('.') {
+        Some((first, rest)) => (first, Value::Table(nested(rest, value))),
+        None => (key, value),
+    };
+    [(first.trim().to_string(), rest)].into_iter().collect()
 }
 
 fn overlay(base: &mut Table, over: Table, path: &str) -> Result<()> {
     for (key, value) in over {
         let full = format!("{path}{key}");
+        if let Some((_, ours)) = TRL.iter().find(|(trl, _)| *trl == full) {
+            overlay(base, nested(ours, value), "")?;
+            continue;
+        }
+        if OPTIONAL.contains(&full.as_str()) {
+            let value = value.as_integer().map_or(value.clone(), |n| Value::Float(n as f64));
+            base.insert(key, value);
+            continue;
+        }
         let Some(old) = base.get_mut(&key) else {
             let nearest =
                 base.keys().max_by(|a, b| strsim::jaro(a, &key).total_cmp(&strsim::jaro(b, &key)));

@@ -1,31 +1,31 @@
 //! What a step found, as events.
 
 use anyhow::Result;
-use learn::StepReport;
 use runlog::{Event, ProgramTiming, Timing};
 use verify::Tier;
 
 use crate::{
     groups::{self, Group, Rollout},
     progress::Bar,
-    rig::Rig,
+    rig::{Clock, Rig},
+    update::Update,
 };
 
 /// Logs a step and its completions, and shows it.
 pub(crate) fn step(
     rig: &mut Rig,
     found: &[Group],
-    update: &StepReport,
-    (lr, timing): (f64, Timing),
+    update: &Update,
+    clock: &Clock,
     bar: &Bar,
 ) -> Result<()> {
-    let step = rig.next_step;
+    let (step, timing) = (rig.next_step, clock.timing());
     for group in found {
         for (i, rollout) in group.rollouts.iter().enumerate() {
             rig.log.append(&completion(step, group, i, rollout))?;
         }
     }
-    let event = summary(step, found, update, (lr, timing));
+    let event = summary(step, found, update, (rig.learning_rate(), timing));
     rig.log.append(&event)?;
     rig.log.flush()?;
     let Event::Step { solve_rate, reward_mean, tokens_generated, note, .. } = &event else {
@@ -33,7 +33,7 @@ pub(crate) fn step(
     };
     let totals = &mut rig.totals;
     totals.tokens_generated += tokens_generated;
-    totals.tokens_trained += update.tokens as u64;
+    totals.tokens_trained += update.report.tokens as u64;
     totals.verifications += rollouts(found).count() as u64;
     totals.judge_errors += rollouts(found).filter(|r| r.reward.is_none()).count() as u64;
     totals.timing.generate_s += timing.generate_s;
@@ -76,14 +76,15 @@ fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
     }
 }
 
-fn summary(step: u64, found: &[Group], update: &StepReport, (lr, timing): (f64, Timing)) -> Event {
+fn summary(
+    step: u64,
+    found: &[Group],
+    Update { report: update, metrics }: &Update,
+    (lr, timing): (f64, Timing),
+) -> Event {
     let samples = rollouts(found).count();
     let rewards: Vec<f64> = rollouts(found).filter_map(|r| r.reward).collect();
-    let silent = |g: &&Group| {
-        let rewards: Vec<f64> = g.rollouts.iter().filter_map(|r| r.reward).collect();
-        learn::advantage::no_signal(&rewards)
-    };
-    let silent = found.iter().filter(silent).count();
+    let silent = found.iter().filter(|g| g.is_silent()).count();
     let tokens: usize = rollouts(found).map(|r| r.completion.tokens.len()).sum();
     let cut = |r: &&Rollout| r.completion.stop == generate::Stop::Length;
     let distinct = groups::distinct_programs(found);
@@ -109,6 +110,7 @@ fn summary(step: u64, found: &[Group], update: &StepReport, (lr, timing): (f64, 
         cache_hits: (samples - distinct) as u64,
         judge_errors: (samples - rewards.len()) as u32,
         lr,
+        metrics: metrics.clone(),
         note: note(silent == found.len(), &rewards),
         timing,
     }

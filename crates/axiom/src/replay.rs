@@ -1,7 +1,7 @@
 //! Verified programs, kept for imitation: what expert iteration learns from.
 
 use learn::Sequence;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{groups::Group, seed::Seed};
@@ -29,7 +29,7 @@ impl Replay {
         let mut found: Vec<Verified> = Vec::new();
         for group in groups {
             let first = found.len();
-            for rollout in group.rollouts.iter().filter(|r| r.reward == Some(1.0)) {
+            for rollout in group.rollouts.iter().filter(|r| r.passed() == Some(true)) {
                 let tokens = &rollout.completion.tokens;
                 if !found[first..].iter().any(|v| v.tokens == *tokens) {
                     found.push(Verified {
@@ -72,6 +72,13 @@ impl Replay {
             .collect()
     }
 
+    /// All programs, in an order of chance.
+    pub(crate) fn shuffled(&self, seed: Seed) -> Vec<&Verified> {
+        let mut all: Vec<&Verified> = self.kept.iter().collect();
+        all.shuffle(&mut seed.rng());
+        all
+    }
+
     /// How many programs are kept.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
@@ -81,12 +88,8 @@ impl Replay {
 impl Verified {
     /// As the learner takes it: a sequence with this advantage and no ratio.
     pub(crate) fn sequence(&self, advantage: f64) -> (Vec<u32>, Vec<Sequence>) {
-        let sequence = Sequence {
-            tokens: self.tokens.clone(),
-            sampling_logprobs: Vec::new(),
-            advantage,
-            count: 1,
-        };
+        let advantage = advantage.into();
+        let sequence = Sequence { advantage, ..Sequence::imitated(self.tokens.clone()) };
         (self.prompt.clone(), vec![sequence])
     }
 }

@@ -1,6 +1,7 @@
 //! The live parts of a run: what a recipe was made into.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use generate::{Completion, Request, Sampling};
-use learn::{Learner, OptimizerSpec, Threads};
+use learn::{
+    Batch, Ema, Learner, OptimizerSpec, Pair, PairReport, Score, StepReport, Threads, ValueHead,
+    objective::Objective, preference::Preference,
+};
 use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
 use tasks::{Curriculum, Task, TaskId};
 use verify::{Remote, SandboxCommand, Tier, Verifier, VerifierConfig};
@@ -19,6 +23,7 @@ use verify::{Remote, SandboxCommand, Tier, Verifier, VerifierConfig};
 use crate::{
     families,
     groups::{self, Answered, Group},
+    method::Method,
     policy::Policy,
     progress::Progress,
     recipe::Recipe,
@@ -36,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) sandbox_command: Option<String>,
     /// The service that runs programs in the place of this machine.
     pub(crate) remote: Option<Remote>,
+    /// Whether no socket may be opened.
+    pub(crate) offline: bool,
     pub(crate) progress: Progress,
 }
 
@@ -46,6 +53,7 @@ pub(crate) struct Rig {
     pub(crate) seed: Seed,
     pub(crate) policy: Policy,
     pub(crate) learner: Learner,
+    pub(crate) copies: Copies,
     pub(crate) curriculum: Curriculum,
     pub(crate) replay: Replay,
     pub(crate) verifier: Verifier,
@@ -55,6 +63,15 @@ pub(crate) struct Rig {
     pub(crate) next_step: u64,
     run: LockedRun,
     stop: Arc<AtomicBool>,
+}
+
+/// Other weights than the policy's that a method needs.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    /// What KL terms and preferences compare with, and imitation restarts from.
+    pub(crate) reference: Option<Vec<f32>>,
+    /// The momentum policy of M-GRPO.
+    pub(crate) slow: Option<Ema>,
 }
 
 /// Judgements that are remembered: groups repeat themselves, above all late in a run.
@@ -92,7 +109,7 @@ impl Rig {
     /// A fresh run of `recipe` in `out`, which must not hold one.
     pub(crate) fn create(recipe: Recipe, out: &Path, machine: Machine) -> Result<Self> {
         let verifier = start_verifier(&machine)?;
-        let policy = Policy::load(&recipe.model.path)?;
+        let policy = recipe.policy(machine.offline)?;
         families::parse(&recipe.tasks.families)?;
         let run = RunFolder::at(out).create()?;
         let log = run.begin(&recipe.to_toml()?)?;
@@ -115,7 +132,7 @@ impl Rig {
             );
         }
         let verifier = start_verifier(&machine)?;
-        let policy = Policy::load(&recipe.model.path)?;
+        let policy = recipe.policy(machine.offline)?;
         let run = folder.resume()?;
         let Some(checkpoint) = run.folder().latest_checkpoint()? else {
             let log = run.rewind(0, 0)?;
@@ -137,13 +154,17 @@ impl Rig {
         (run, log): (LockedRun, EventWriter),
         machine: Machine,
     ) -> Result<Self> {
-        let optimizer = OptimizerSpec {
-            beta1: 0.9,
-            beta2: 0.98,
-            eps: 1e-8,
-            weight_decay: recipe.learn.weight_decay,
-            grad_norm_max: recipe.learn.grad_norm_max,
+        let method = Method::of(&recipe)?;
+        let params = policy.model.params();
+        let copies = Copies {
+            reference: method.needs_reference().then(|| params.to_vec()),
+            slow: (recipe.slow.share > 0.0).then(|| Ema::new(params)),
         };
+        let mut learner = Learner::new(optimizer(&recipe), params.len());
+        if method.needs_values() {
+            let head = ValueHead::new(policy.model.config.hidden_size);
+            learner = learner.with_value_head(head, recipe.learn.value_lr_factor);
+        }
         let t = &recipe.tasks;
         let names = families::parse(&t.families)?;
         let difficulty = (t.difficulty_min, t.difficulty_max);
@@ -155,7 +176,8 @@ impl Rig {
         }
         Ok(Self {
             seed: Seed(recipe.seed),
-            learner: Learner::new(optimizer, policy.model.layout.len()),
+            learner,
+            copies,
             curriculum: Curriculum::new(&names, difficulty, t.replay_share, t.rate_memory),
             replay: Replay::default(),
             totals: Totals::default(),
@@ -183,6 +205,11 @@ impl Rig {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Whether there is nothing left to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next_step >= self.recipe.steps || self.recipe.budget.spent(&self.totals) >= 1.0
+    }
+
     /// The tasks of a step.
     pub(crate) fn draw_tasks(&self, seed: Seed) -> Result<Vec<Task>> {
         let ids =
@@ -190,16 +217,33 @@ impl Rig {
         ids.iter().map(|id| Ok(Task::build(id)?)).collect()
     }
 
-    /// A group of completions for each task, with the program in each.
-    pub(crate) fn generate(&self, tasks: Vec<Task>, seed: Seed) -> Result<Vec<Answered>> {
+    /// A group of completions for each task, with the program in each. The last of them come
+    /// from the slow copy, if there is one.
+    pub(crate) fn generate(&mut self, tasks: Vec<Task>, seed: Seed) -> Result<Vec<Answered>> {
+        let n = self.recipe.tasks.group_size as u64;
+        let n_slow = (n as f64 * self.recipe.slow.share).round() as u64;
+        let mut answered = self.answer(tasks.clone(), seed, 0..n - n_slow)?;
+        let Some(slow) = self.copies.slow.take().filter(|_| n_slow > 0) else {
+            return Ok(answered);
+        };
+        let found = self.under(slow.weights(), |rig| rig.answer(tasks, seed, n - n_slow..n));
+        self.copies.slow = Some(slow);
+        for (group, more) in answered.iter_mut().zip(found?) {
+            group.2.extend(more.2);
+        }
+        Ok(answered)
+    }
+
+    /// Completions number `samples` of each task, from the current weights.
+    fn answer(&self, tasks: Vec<Task>, seed: Seed, samples: Range<u64>) -> Result<Vec<Answered>> {
         let sampling = Sampling {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,
-            eos: self.policy.eos,
+            eos: self.policy.eos.clone(),
         };
         let seeds = |i: usize| {
             let task = seed.child("task", i as u64);
-            (0..self.recipe.tasks.group_size as u64).map(|s| task.child("sample", s).0).collect()
+            samples.clone().map(|s| task.child("sample", s).0).collect()
         };
         answer(&self.policy, tasks, seeds, &sampling, self.machine.threads)
     }
@@ -207,10 +251,126 @@ impl Rig {
     /// Verdicts and rewards for the completions of a step.
     pub(crate) fn verify(&self, answered: Vec<Answered>, seed: Seed) -> Result<Vec<Group>> {
         let mut groups = groups::judge(answered, self.recipe.reward(), &self.verifier)?;
+        let (max, cache) =
+            (self.recipe.sampling.completion_tokens_max, self.recipe.reward.overlong_cache);
+        if cache > 0 {
+            groups::shape_overlong(&mut groups, max, cache);
+        }
         if self.recipe.reward.shuffle {
             groups::shuffle_rewards(&mut groups, seed.child("shuffle", 0));
         }
         Ok(groups)
+    }
+
+    /// DAPO's dynamic sampling: as long as groups are missing that teach something, more tasks
+    /// are asked, a few times at most.
+    pub(crate) fn refill(&mut self, groups: &mut Vec<Group>, seed: Seed) -> Result<()> {
+        for round in 0..self.recipe.tasks.resample_max {
+            if groups.iter().filter(|g| !g.is_silent()).count() >= self.recipe.tasks.per_step {
+                break;
+            }
+            let seed = seed.child("refill", round);
+            let answered = self.generate(self.draw_tasks(seed)?, seed)?;
+            groups.extend(self.verify(answered, seed)?);
+        }
+        Ok(())
+    }
+
+    /// Tells the curriculum what was solved.
+    pub(crate) fn observe(&mut self, groups: &[Group]) {
+        for group in groups {
+            self.curriculum.observe(&group.task.topic(), group.solve_rate());
+        }
+    }
+
+    /// Calls `work` with other weights in the policy's place.
+    fn under<T>(&mut self, weights: &[f32], work: impl FnOnce(&mut Self) -> T) -> T {
+        let kept = self.policy.model.params().to_vec();
+        self.set_weights(weights);
+        let result = work(self);
+        self.set_weights(&kept);
+        result
+    }
+
+    fn set_weights(&mut self, weights: &[f32]) {
+        let threads = self.machine.threads;
+        self.policy.model.update(threads, |params| params.copy_from_slice(weights));
+    }
+
+    /// What the policy says of a batch.
+    pub(crate) fn score(&mut self, batch: &Batch) -> Result<Vec<Score>> {
+        let (temperature, threads) = (self.temperature()?, self.threads());
+        Ok(self.learner.score(&self.policy.model, batch, temperature, threads)?)
+    }
+
+    /// What the reference says of a batch.
+    pub(crate) fn score_reference(&mut self, batch: &Batch) -> Result<Vec<Score>> {
+        let reference = self.copies.reference.take().context("the method has no reference")?;
+        let scores = self.under(&reference, |rig| rig.score(batch));
+        self.copies.reference = Some(reference);
+        scores
+    }
+
+    /// One update of the policy.
+    pub(crate) fn step(&mut self, batch: &Batch, objective: &Objective) -> Result<StepReport> {
+        let (at, threads) = ((self.learning_rate(), self.temperature()?), self.threads());
+        Ok(self.learner.step(&mut self.policy.model, batch, objective, at, threads)?)
+    }
+
+    /// One update of the policy, from pairs.
+    pub(crate) fn step_pairs(&mut self, pairs: &[Pair], spec: &Preference) -> Result<PairReport> {
+        let (at, threads) = ((self.learning_rate(), self.temperature()?), self.threads());
+        Ok(self.learner.step_pairs(&mut self.policy.model, pairs, spec, at, threads)?)
+    }
+
+    /// The learning rate of the step being taken.
+    pub(crate) fn learning_rate(&self) -> f64 {
+        self.recipe.learning_rate(self.next_step, self.recipe.budget.spent(&self.totals))
+    }
+
+    /// At which log-probs are taken: where they are compared with those of the sampler, as it
+    /// sampled.
+    fn temperature(&self) -> Result<f32> {
+        Ok(match Method::of(&self.recipe)? {
+            Method::Imitation { .. } => 1.0,
+            Method::Rewards(_) | Method::Pairs(_) => self.recipe.sampling.temperature,
+        })
+    }
+
+    /// Puts back the critic of a checkpoint, beside the optimizer's state.
+    pub(crate) fn put_value_head(&mut self, head: ValueHead) {
+        let (first, second, t) = self.learner.state();
+        let (first, second) = (first.to_vec(), second.to_vec());
+        let mut learner = Learner::new(optimizer(&self.recipe), first.len())
+            .with_value_head(head, self.recipe.learn.value_lr_factor);
+        learner.restore(first, second, t);
+        self.learner = learner;
+    }
+
+    /// The policy and its optimizer go back to where the run began.
+    pub(crate) fn restart_policy(&mut self) {
+        if let Some(reference) = self.copies.reference.take() {
+            self.set_weights(&reference);
+            self.learner = Learner::new(optimizer(&self.recipe), reference.len());
+            self.copies.reference = Some(reference);
+        }
+    }
+
+    /// The slow copies follow the policy, at the end of a step.
+    pub(crate) fn move_copies(&mut self) {
+        let params = self.policy.model.params();
+        if let Some(slow) = &mut self.copies.slow {
+            slow.update(params, self.recipe.slow.momentum);
+        }
+        let l = &self.recipe.learn;
+        let due = l.ref_model_sync_steps > 0
+            && (self.next_step + 1).is_multiple_of(l.ref_model_sync_steps);
+        if let Some(reference) = self.copies.reference.as_mut().filter(|_| due) {
+            let alpha = l.ref_model_mixup_alpha as f32;
+            for (r, p) in reference.iter_mut().zip(params) {
+                *r = alpha * p + (1.0 - alpha) * *r;
+            }
+        }
     }
 
     /// Saves everything the run needs to go on from `step`.
@@ -243,9 +403,9 @@ impl Rig {
     /// Writes the final model and the summary, and closes the log.
     pub(crate) fn finish(&mut self, summary: &str) -> Result<PathBuf> {
         let pending = self.run.begin_model()?;
-        self.policy.save(pending.path())?;
+        self.policy.save(pending.path(), self.recipe.model.save_dtype.dtype())?;
         let model = pending.commit_replacing()?;
-        self.log.append(&Event::RunFinished { step: self.recipe.steps })?;
+        self.log.append(&Event::RunFinished { step: self.next_step })?;
         self.log.sync()?;
         self.run.write_summary(summary)?;
         Ok(model)
@@ -254,7 +414,8 @@ impl Rig {
     fn log_start(&mut self) -> Result<()> {
         let facts = self.verifier.facts();
         let facts = serde_json::json!({
-            "parameters": self.policy.model.layout.len(),
+            "parameters": self.policy.model.n_weights(),
+            "parameters_trained": self.policy.model.layout.len(),
             "sandbox": facts.tier.name(),
             "sandbox_command": facts.command,
             "python": facts.python.version,
@@ -269,6 +430,16 @@ impl Rig {
     }
 }
 
+fn optimizer(recipe: &Recipe) -> OptimizerSpec {
+    OptimizerSpec {
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-8,
+        weight_decay: recipe.learn.weight_decay,
+        grad_norm_max: recipe.learn.grad_norm_max,
+    }
+}
+
 /// Completions of `tasks`, `seeds(i)` naming the draws for the i-th.
 pub(crate) fn answer(
     policy: &Policy,
@@ -279,22 +450,18 @@ pub(crate) fn answer(
 ) -> Result<Vec<Answered>> {
     let mut requests = Vec::with_capacity(tasks.len());
     for (i, task) in tasks.iter().enumerate() {
-        let prompt = policy.tokenizer.encode(&tasks::prompt(task))?;
+        let prompt = policy.prompt(task)?;
         requests.push(Request { prompt, seeds: seeds(i) });
     }
     let completions = generate::generate(&policy.model, &requests, sampling, threads)?;
     let mut answered = Vec::with_capacity(tasks.len());
     for ((task, request), completions) in tasks.into_iter().zip(requests).zip(completions) {
+        let program = |c: Completion| policy.program(&task, &c.tokens).map(|text| (c, text));
         let programs: Result<Vec<(Completion, String)>> =
-            completions.into_iter().map(|c| Ok((c.clone(), program(policy, &task, &c)?))).collect();
+            completions.into_iter().map(program).collect();
         answered.push((task, request.prompt, programs?));
     }
     Ok(answered)
-}
-
-/// The program in a completion.
-fn program(policy: &Policy, task: &Task, completion: &Completion) -> Result<String> {
-    Ok(tasks::program(task, &policy.tokenizer.decode(&completion.tokens)?))
 }
 
 /// Tasks of one family, for measuring.
@@ -313,24 +480,37 @@ pub(crate) fn bank(family: &str, recipe: &crate::recipe::EvalRecipe) -> Result<V
 pub(crate) struct Clock {
     start: Instant,
     last: Instant,
+    timing: Timing,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now(), last: Instant::now() }
+        let now = Instant::now();
+        Self { start: now, last: now, timing: Timing::default() }
     }
 
     /// Seconds since the last lap.
-    pub(crate) fn lap(&mut self) -> f64 {
+    fn lap(&mut self) -> f64 {
         let now = Instant::now();
         let lap = now.duration_since(self.last).as_secs_f64();
         self.last = now;
         lap
     }
 
+    pub(crate) fn generated(&mut self) {
+        self.timing.generate_s = self.lap();
+    }
+
+    pub(crate) fn verified(&mut self) {
+        self.timing.verify_s = self.lap();
+    }
+
+    pub(crate) fn learnt(&mut self) {
+        self.timing.learn_s = self.lap();
+    }
+
     /// The stages' seconds, and those of the whole.
-    pub(crate) fn timing(&self, generate_s: f64, verify_s: f64, learn_s: f64) -> Timing {
-        let wall_s = self.start.elapsed().as_secs_f64();
-        Timing { generate_s, verify_s, learn_s, eval_s: 0.0, wall_s }
+    pub(crate) fn timing(&self) -> Timing {
+        Timing { wall_s: self.start.elapsed().as_secs_f64(), ..self.timing }
     }
 }

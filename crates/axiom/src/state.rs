@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use model::{Model, read_tensors, write_tensors};
+use learn::{Ema, ValueHead};
+use model::{Dtype, read_tensors, write_tensors};
 use runlog::{Timing, write_atomic};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,7 @@ pub(crate) struct Totals {
 pub(crate) struct State {
     step: u64,
     optimizer_steps: u64,
+    value_steps: u64,
     pub(crate) log_position: u64,
     solve_rates: Vec<(String, f64)>,
     replay: Replay,
@@ -44,6 +46,7 @@ impl State {
         Self {
             step: rig.next_step,
             optimizer_steps: rig.learner.state().2,
+            value_steps: rig.learner.value_head().map_or(0, |head| head.state().3),
             log_position: rig.log.position(),
             solve_rates: rig.curriculum.rates().to_vec(),
             replay: rig.replay.clone(),
@@ -53,11 +56,20 @@ impl State {
 
     /// Writes the state and the rig's tensors into `dir`.
     pub(crate) fn save(&self, rig: &Rig, dir: &Path) -> Result<()> {
-        rig.policy.save(dir)?;
+        rig.policy.save(dir, Dtype::F32)?;
         let (first, second, _) = rig.learner.state();
-        let shape = [first.len()];
-        let tensors = write_tensors(&[("first", &shape, first), ("second", &shape, second)])?;
-        write_atomic(&dir.join(OPTIMIZER), &tensors)?;
+        let mut tensors = vec![("first", first), ("second", second)];
+        if let Some(head) = rig.learner.value_head() {
+            let (weights, first, second, _) = head.state();
+            tensors.extend([("value", weights), ("value.first", first), ("value.second", second)]);
+        }
+        let copies = &rig.copies;
+        tensors.extend(copies.reference.as_ref().map(|weights| ("reference", &weights[..])));
+        tensors.extend(copies.slow.as_ref().map(|slow| ("slow", slow.weights())));
+        let shapes: Vec<[usize; 1]> = tensors.iter().map(|(_, x)| [x.len()]).collect();
+        let tensors: Vec<(&str, &[usize], &[f32])> =
+            tensors.iter().zip(&shapes).map(|((name, x), shape)| (*name, &shape[..], *x)).collect();
+        write_atomic(&dir.join(OPTIMIZER), &write_tensors(&tensors)?)?;
         write_atomic(&dir.join(STATE), &serde_json::to_vec(self)?)?;
         Ok(())
     }
@@ -71,17 +83,30 @@ impl State {
 
     /// Puts the state and the checkpoint's tensors into a rig.
     pub(crate) fn put_into(self, rig: &mut Rig, dir: &Path) -> Result<()> {
-        rig.policy.model = Model::load(dir)?;
+        rig.policy.restore(dir)?;
         let bytes = std::fs::read(dir.join(OPTIMIZER))?;
         let mut tensors = read_tensors(&bytes)?;
         let n = rig.policy.model.layout.len();
-        let mut take = |name: &str| {
+        let mut take = |name: &str, n: usize| {
             tensors
                 .remove(name)
                 .filter(|t| t.len() == n)
                 .with_context(|| format!("{OPTIMIZER} lacks a whole `{name}`"))
         };
-        rig.learner.restore(take("first")?, take("second")?, self.optimizer_steps);
+        rig.learner.restore(take("first", n)?, take("second", n)?, self.optimizer_steps);
+        if let Some(reference) = &mut rig.copies.reference {
+            *reference = take("reference", n)?;
+        }
+        if let Some(slow) = &mut rig.copies.slow {
+            *slow = Ema::new(&take("slow", n)?);
+        }
+        if rig.learner.value_head().is_some() {
+            let n = rig.policy.model.config.hidden_size + 1;
+            let head = (take("value", n)?, take("value.first", n)?, take("value.second", n)?);
+            let head = ValueHead::restored(head.0, head.1, head.2, self.value_steps)
+                .with_context(|| format!("{OPTIMIZER} lacks a whole value head"))?;
+            rig.put_value_head(head);
+        }
         rig.next_step = self.step;
         rig.curriculum.restore(self.solve_rates);
         rig.replay = self.replay;

@@ -13,7 +13,7 @@ pub(crate) fn json(rig: &Rig, after: &Scores) -> Value {
         "version": 1,
         "recipe": rig.recipe,
         "seed": rig.recipe.seed,
-        "steps": rig.recipe.steps,
+        "steps": rig.next_step,
         "wall_seconds": {
             "total": t.timing.wall_s,
             "generate": t.timing.generate_s,
@@ -32,6 +32,7 @@ pub(crate) fn json(rig: &Rig, after: &Scores) -> Value {
             "temperature": rig.recipe.eval.temperature,
             "before": before.families,
             "after": after.families,
+            "forgotten": FamilyScore::fallen(&before.families, &after.families),
             "tiers": { "before": before.tiers, "after": after.tiers },
             "pass_at_k": { "before": before.pass_at_k, "after": after.pass_at_k },
             "baselines": {
@@ -67,6 +68,11 @@ pub(crate) fn table(before: Option<&Scores>, after: &Scores) -> String {
         for (name, score) in &after.tiers {
             line(&name.to_uppercase(), before.and_then(|b| b.tiers.get(name)), score, None);
         }
+    }
+    if let Some(before) = before {
+        let lost = FamilyScore::fallen(&before.families, &after.families);
+        let lost = if lost.is_empty() { "nothing".to_string() } else { lost.join(", ") };
+        text += &format!("forgotten (intervals apart): {lost}\n");
     }
     for (name, value) in &after.pass_at_k {
         let old = before.and_then(|b| b.pass_at_k.get(name));

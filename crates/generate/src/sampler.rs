@@ -13,14 +13,14 @@ use rand_chacha::ChaCha8Rng;
 const ROWS_MAX: usize = 64;
 
 /// How tokens are drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
     /// Logits are divided by it; 0 means the most likely token, always.
     pub temperature: f32,
     /// Most tokens of a completion, the end token included.
     pub completion_tokens_max: usize,
-    /// The token that ends a completion.
-    pub eos: u32,
+    /// The tokens that end a completion.
+    pub eos: Vec<u32>,
 }
 
 /// A prompt and the seeds of the completions wanted.
@@ -35,7 +35,7 @@ pub struct Request {
 /// Why a completion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The end token was drawn; it is the completion's last.
+    /// An end token was drawn; it is the completion's last.
     End,
     /// The token budget ran out.
     Length,
@@ -159,7 +159,7 @@ fn decode_unit(
             let (token, logprob) = draw(&decoder, row, sampling, &mut rngs[at]);
             completions[at].tokens.push(token);
             completions[at].logprobs.push(logprob);
-            let ended = token == sampling.eos;
+            let ended = sampling.eos.contains(&token);
             if ended {
                 completions[at].stop = Stop::End;
             } else {

@@ -1,19 +1,47 @@
 //! What one optimizer step learns from.
 
-use model::Chunk;
+use model::{Chunk, ModelError};
 
-/// A completion to learn from.
-#[derive(Debug, Clone, PartialEq)]
+use crate::{Advantage, objective::Objective, value::ValueTarget};
+
+/// A completion to learn from. What there is one number a token of may also be empty, where it
+/// is not known or not needed.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sequence {
     /// Its tokens, the end token included; at least one.
     pub tokens: Vec<u32>,
-    /// Log-probs at sampling time, one a token; empty where it was not sampled from the policy
-    /// being trained (imitation).
+    /// Which tokens are learnt from; empty for all.
+    pub mask: Vec<bool>,
+    /// Log-probs at sampling time; empty where it was not sampled from the policy being
+    /// trained (imitation).
     pub sampling_logprobs: Vec<f32>,
+    /// Log-probs under the policy at the start of the batch, as [`crate::Learner::score`] finds them.
+    /// Empty where they are the sampling ones, or where the objective has a correction and this
+    /// is the first update: then they are those of the policy itself.
+    pub old_logprobs: Vec<f32>,
+    /// Log-probs under the reference.
+    pub reference_logprobs: Vec<f32>,
     /// Its advantage.
-    pub advantage: f64,
+    pub advantage: Advantage,
+    /// What its values are to become, where there is a value head.
+    pub value: Option<ValueTarget>,
     /// How many identical sequences of the group it stands for.
     pub count: usize,
+}
+
+impl Sequence {
+    /// Something to imitate: no ratio, advantage 1, and it counts once.
+    pub fn imitated(tokens: Vec<u32>) -> Self {
+        Self { tokens, count: 1, ..Self::default() }
+    }
+
+    /// How many of its tokens are learnt from.
+    pub fn n_learnt(&self) -> usize {
+        match self.mask.len() {
+            0 => self.tokens.len(),
+            _ => self.mask.iter().filter(|m| **m).count(),
+        }
+    }
 }
 
 /// Sequences after their prompts; those of one prompt share its computation.
@@ -28,6 +56,8 @@ pub struct Batch {
 pub(crate) struct Part<'a> {
     pub(crate) chunk: Chunk,
     pub(crate) sequences: Vec<&'a Sequence>,
+    /// The index of the first of them among all sequences of the batch.
+    pub(crate) first: usize,
 }
 
 impl Batch {
@@ -38,13 +68,27 @@ impl Batch {
 
     /// How many tokens are learnt from.
     pub fn n_tokens(&self) -> usize {
-        self.groups.iter().flat_map(|g| &g.1).map(|s| s.tokens.len() * s.count).sum()
+        self.groups.iter().flat_map(|g| &g.1).map(|s| s.n_learnt() * s.count).sum()
+    }
+
+    /// Cuts the batch into at most `n` of about as many groups each: for several updates on
+    /// one batch of rollouts. No group is torn apart, and the order stays.
+    pub fn minibatches(self, n: usize) -> Vec<Self> {
+        let size = self.groups.len().div_ceil(n.max(1)).max(1);
+        let mut groups = self.groups.into_iter().peekable();
+        let mut batches = Vec::new();
+        while groups.peek().is_some() {
+            batches.push(Self { groups: groups.by_ref().take(size).collect() });
+        }
+        batches
     }
 
     /// Cuts the batch into parts of about `tokens_max` tokens. The cut depends on the batch
-    /// alone. A group that is too large is spread over parts, its prompt repeated.
-    pub(crate) fn parts(&self, tokens_max: usize) -> Vec<Part<'_>> {
+    /// alone. A group that is too large is spread over parts, its prompt repeated, `unit`
+    /// sequences at least staying together.
+    pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
         let mut parts = vec![Part::default()];
+        let mut first = 0;
         for (prompt, sequences) in &self.groups {
             let mut rest = &sequences[..];
             while !rest.is_empty() {
@@ -55,20 +99,162 @@ impl Batch {
                     size <= tokens_max
                 };
                 let mut n = rest.iter().take_while(fits).count();
+                n -= n % unit;
                 if n == 0 && used > 0 {
-                    parts.push(Part::default());
+                    parts.push(Part { first, ..Part::default() });
                     continue;
                 }
-                n = n.max(1);
+                n = n.max(unit).min(rest.len());
                 if let Some(part) = parts.last_mut() {
                     let tokens: Vec<&[u32]> = rest[..n].iter().map(|s| &s.tokens[..]).collect();
                     part.chunk.push_group(prompt, &tokens);
                     part.sequences.extend(&rest[..n]);
                 }
+                first += n;
                 rest = &rest[n..];
             }
         }
         parts.retain(|p| !p.sequences.is_empty());
         parts
+    }
+}
+
+/// A completion that passed and one that failed, of one prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The prompt's tokens.
+    pub prompt: Vec<u32>,
+    /// The completion that passed.
+    pub chosen: Vec<u32>,
+    /// The one that failed.
+    pub rejected: Vec<u32>,
+    /// The log-prob of the whole chosen completion under the reference.
+    pub chosen_reference: f64,
+    /// And of the rejected one.
+    pub rejected_reference: f64,
+}
+
+impl Pair {
+    /// The pairs as groups of two sequences, the chosen one first: to be scored under the
+    /// reference, say.
+    pub fn batch(pairs: &[Self]) -> Batch {
+        let group = |pair: &Self| {
+            let two = [&pair.chosen, &pair.rejected];
+            let sequences = two.map(|tokens| Sequence::imitated(tokens.clone()));
+            (pair.prompt.clone(), sequences.to_vec())
+        };
+        Batch { groups: pairs.iter().map(group).collect() }
+    }
+}
+
+/// Refuses pairs that say nothing.
+pub(crate) fn check_pairs(pairs: &[Pair]) -> Result<(), ModelError> {
+    check(&Pair::batch(pairs), None)?;
+    let known = |p: &Pair| p.chosen_reference.is_finite() && p.rejected_reference.is_finite();
+    match pairs.iter().position(|p| !known(p)) {
+        Some(i) => bad(format!("pair {i}: a reference log-prob is not finite; score it first")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses sequences whose parts differ in length, or lack what an objective needs; the second
+/// is whether there is a value head.
+pub(crate) fn check(batch: &Batch, needs: Option<(&Objective, bool)>) -> Result<(), ModelError> {
+    let mut i = 0;
+    for (prompt, sequences) in &batch.groups {
+        for sequence in sequences {
+            if prompt.is_empty() || sequence.tokens.is_empty() {
+                return bad(format!("sequence {i}: its prompt or its completion has no token"));
+            }
+            sequence.check_lengths(i)?;
+            if let Some((spec, has_head)) = needs {
+                sequence.check_needs(i, spec, has_head)?;
+            }
+            i += 1;
+        }
+    }
+    Ok(())
+}
+
+fn bad<T>(what: String) -> Result<T, ModelError> {
+    Err(ModelError::Input(what))
+}
+
+impl Sequence {
+    fn check_lengths(&self, i: usize) -> Result<(), ModelError> {
+        if self.count == 0 {
+            return bad(format!("sequence {i}: it stands for no sequence (its count is 0)"));
+        }
+        let n = self.tokens.len();
+        let per_token = match &self.advantage {
+            Advantage::Whole(_) => n,
+            Advantage::Tokens(a) => a.len(),
+        };
+        let value = self.value.as_ref().map_or([n; 2], |v| [v.old.len(), v.returns.len()]);
+        let needed = [("advantages", per_token), ("old values", value[0]), ("returns", value[1])];
+        let free = [
+            ("masks", self.mask.len()),
+            ("sampling log-probs", self.sampling_logprobs.len()),
+            ("old log-probs", self.old_logprobs.len()),
+            ("reference log-probs", self.reference_logprobs.len()),
+        ];
+        let free = free.into_iter().filter(|(_, len)| *len > 0);
+        match needed.into_iter().chain(free).find(|(_, len)| *len != n) {
+            Some((what, len)) => bad(format!("sequence {i}: {n} tokens have {len} {what}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_needs(&self, i: usize, spec: &Objective, has_head: bool) -> Result<(), ModelError> {
+        let imitated = self.sampling_logprobs.is_empty() && self.old_logprobs.is_empty();
+        if spec.kl.is_some() && self.reference_logprobs.is_empty() && !imitated {
+            return bad(format!("sequence {i}: a KL term needs reference log-probs; score it"));
+        }
+        if spec.value.is_some() && !has_head {
+            return bad("a value loss needs a value head: Learner::with_value_head".to_string());
+        }
+        if spec.value.is_some() && self.value.is_none() && !imitated {
+            return bad(format!("sequence {i}: a value loss needs values to learn"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(lengths: &[&[usize]]) -> Batch {
+        let sequence = |n: &usize| Sequence::imitated(vec![1; *n]);
+        let group = |lengths: &&[usize]| (vec![2; 3], lengths.iter().map(sequence).collect());
+        Batch { groups: lengths.iter().map(group).collect() }
+    }
+
+    #[test]
+    fn minibatches_are_runs_of_groups() {
+        let five = batch(&[&[1], &[2], &[3], &[4], &[5]]);
+        let cut = five.clone().minibatches(2);
+        assert_eq!(cut.iter().map(|b| b.groups.len()).collect::<Vec<_>>(), [3, 2]);
+        let joined: Vec<_> = cut.into_iter().flat_map(|b| b.groups).collect();
+        assert_eq!(joined, five.groups);
+        assert_eq!(five.clone().minibatches(9).len(), 5);
+        assert_eq!(five.minibatches(0).len(), 1);
+        assert!(Batch::default().minibatches(3).is_empty());
+    }
+
+    #[test]
+    fn parts_keep_units_together() {
+        let pairs = batch(&[&[6, 7], &[30, 5], &[1, 1], &[9, 9]]);
+        for tokens_max in [1, 16, 20, 40, 1000] {
+            let parts = pairs.parts(tokens_max, 2);
+            let mut seen = 0;
+            for part in &parts {
+                assert_eq!((part.first, part.sequences.len() % 2), (seen, 0), "{tokens_max}");
+                seen += part.sequences.len();
+            }
+            assert_eq!(seen, 8);
+        }
+        assert_eq!(pairs.parts(1000, 2).len(), 1);
+        assert_eq!(pairs.parts(1, 2).len(), 4);
     }
 }

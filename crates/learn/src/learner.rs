@@ -1,27 +1,16 @@
 //! One optimizer step: forward, objective, backward, AdamW.
-//!
-//! The batch is cut into parts, the parts are dealt to a fixed number of lanes, and each lane
-//! sums the gradients of its parts in order. Threads take whole lanes, and lanes are added in
-//! order: the result has the same bits for any number of threads, and no thread ever waits for
-//! another inside a step.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
-
-use model::{AdamW, Model, ModelError, Tape, adamw, sum_of_squares};
+use model::{AdamW, Entry, Model, ModelError, adamw, share, sum_of_squares};
 
 use crate::{
-    Batch,
-    batch::Part,
-    objective::{Norm, Objective, Row, objective},
+    Batch, Pair, Score, Sequence, ValueHead,
+    batch::{Part, check, check_pairs},
+    lanes::{Lanes, Net, PART_TOKENS, PartSlopes, Sums},
+    objective::{Objective, Row, Survey, objective},
+    preference::{Preference, Side},
+    report::{PairReport, StepReport},
+    score::score,
 };
-
-/// Lanes of a step: at most this many threads are of use.
-const LANES: usize = 8;
-/// Tokens of a part: its activations stay near the caches.
-const PART_TOKENS: usize = 1024;
 
 /// How many threads a step may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,25 +31,6 @@ pub struct OptimizerSpec {
     pub grad_norm_max: f64,
 }
 
-/// What happened in a step.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct StepReport {
-    /// The loss before the update.
-    pub loss: f64,
-    /// The norm of the gradient before clipping.
-    pub grad_norm: f64,
-    /// Mean entropy of the policy at the trained tokens, in nats.
-    pub entropy: f64,
-    /// Share of tokens on the clipped branch.
-    pub clip_ratio: f64,
-    /// Mean k3 estimate of the KL to the reference.
-    pub kl: f64,
-    /// Largest absolute difference between a sampling log-prob and the training one.
-    pub logprob_gap_max: f64,
-    /// Tokens learnt from.
-    pub tokens: usize,
-}
-
 /// The optimizer's state and the buffers of a step.
 #[derive(Debug)]
 pub struct Learner {
@@ -68,38 +38,31 @@ pub struct Learner {
     first: Vec<f32>,
     second: Vec<f32>,
     t: u64,
-    lanes: Vec<Mutex<Lane>>,
-    tapes: Vec<Tape>,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    grads: Vec<f32>,
-    sums: Sums,
-    failure: Option<ModelError>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Sums {
-    loss: f64,
-    entropy: f64,
-    clipped: usize,
-    kl: f64,
-    gap: f64,
+    /// The critic and its learning rate, as a multiple of the policy's.
+    critic: Option<(ValueHead, f64)>,
+    lanes: Lanes,
 }
 
 impl Learner {
     /// A learner for models with `n_params` weights.
     pub fn new(spec: OptimizerSpec, n_params: usize) -> Self {
         let zeros = vec![0.0; n_params];
-        Self {
-            spec,
-            first: zeros.clone(),
-            second: zeros,
-            t: 0,
-            lanes: Vec::new(),
-            tapes: Vec::new(),
-        }
+        let second = zeros.clone();
+        Self { spec, first: zeros, second, t: 0, critic: None, lanes: Lanes::default() }
+    }
+
+    /// With a value head, which learns at `rate` times the policy's learning rate. It learns
+    /// in the steps whose objective has a value loss; its gradient is part of the norm that is
+    /// clipped.
+    #[must_use]
+    pub fn with_value_head(mut self, head: ValueHead, rate: f64) -> Self {
+        self.critic = Some((head, rate));
+        self
+    }
+
+    /// The value head.
+    pub fn value_head(&self) -> Option<&ValueHead> {
+        self.critic.as_ref().map(|(head, _)| head)
     }
 
     /// The optimizer's state: first moments, second moments, steps taken.
@@ -116,10 +79,29 @@ impl Learner {
         (self.first, self.second, self.t) = (first, second, t);
     }
 
+    /// Scores every sequence of a batch, group after group, under these weights (and the value
+    /// head, if there is one): old log-probs before a step, reference log-probs under other
+    /// weights. The bits do not depend on `threads`.
+    ///
+    /// # Errors
+    /// If a sequence does not fit the model.
+    pub fn score(
+        &mut self,
+        model: &Model,
+        batch: &Batch,
+        temperature: f32,
+        threads: Threads,
+    ) -> Result<Vec<Score>, ModelError> {
+        check(batch, None)?;
+        let head = self.critic.as_ref().map(|(head, _)| head);
+        score(self.lanes.tapes(), Net { model, head, temperature }, batch, threads)
+    }
+
     /// Takes one optimizer step at learning rate `lr`. Log-probs are those at `temperature`.
     ///
     /// # Errors
-    /// If a sequence does not fit the model. Nothing has changed then.
+    /// If a sequence does not fit the model, or lacks what the objective needs. Nothing has
+    /// changed then.
     pub fn step(
         &mut self,
         model: &mut Model,
@@ -128,16 +110,102 @@ impl Learner {
         (lr, temperature): (f64, f32),
         threads: Threads,
     ) -> Result<StepReport, ModelError> {
-        let norm = Norm { tokens: batch.n_tokens(), sequences: batch.n_sequences() };
-        if norm.tokens == 0 {
+        if batch.n_tokens() == 0 {
             return Ok(StepReport::default());
         }
-        let sums = self.gradient(model, batch, spec, (norm, temperature), threads)?;
-        let lanes = &mut self.lanes;
-        let Some((total, _)) = lanes.split_first_mut() else { return Ok(StepReport::default()) };
-        let grads = &get_mut(total).grads;
-        let grad_norm = sum_of_squares(grads).sqrt();
-        let scale = (self.spec.grad_norm_max / (grad_norm + 1e-6)).min(1.0);
+        let sums = self.gradient(model, batch, spec, temperature, threads)?;
+        let grad_norm = self.descend(model, lr, threads);
+        Ok(StepReport::new(&sums, grad_norm, batch))
+    }
+
+    /// Takes one optimizer step on pairs; the loss is their mean.
+    ///
+    /// # Errors
+    /// If a completion is empty or does not fit the model. Nothing has changed then.
+    pub fn step_pairs(
+        &mut self,
+        model: &mut Model,
+        pairs: &[Pair],
+        spec: &Preference,
+        (lr, temperature): (f64, f32),
+        threads: Threads,
+    ) -> Result<PairReport, ModelError> {
+        if pairs.is_empty() {
+            return Ok(PairReport::default());
+        }
+        let sums = self.pair_gradient(model, pairs, spec, temperature, threads)?;
+        let grad_norm = self.descend(model, lr, threads);
+        Ok(PairReport::new(&sums, grad_norm, pairs))
+    }
+
+    /// Leaves the gradient of the batch in the lanes.
+    fn gradient(
+        &mut self,
+        model: &Model,
+        batch: &Batch,
+        spec: &Objective,
+        temperature: f32,
+        threads: Threads,
+    ) -> Result<Sums, ModelError> {
+        check(batch, Some((spec, self.critic.is_some())))?;
+        let survey = self.survey(model, batch, spec, temperature, threads)?;
+        let head = self.critic.as_ref().map(|(head, _)| head);
+        let net = Net { model, head: head.filter(|_| spec.value.is_some()), temperature };
+        let parts = batch.parts(PART_TOKENS, 1);
+        let slopes = |part: &Part<'_>, tape: &model::Tape| slopes(part, tape, net, (spec, &survey));
+        self.lanes.gradient(net, &parts, threads, &slopes)
+    }
+
+    /// Leaves the gradient of the pairs in the lanes.
+    fn pair_gradient(
+        &mut self,
+        model: &Model,
+        pairs: &[Pair],
+        spec: &Preference,
+        temperature: f32,
+        threads: Threads,
+    ) -> Result<Sums, ModelError> {
+        check_pairs(pairs)?;
+        let batch = Pair::batch(pairs);
+        let net = Net { model, head: None, temperature };
+        let slopes = |part: &Part<'_>, tape: &model::Tape| pair_slopes(part, tape, pairs, spec);
+        self.lanes.gradient(net, &batch.parts(PART_TOKENS, 2), threads, &slopes)
+    }
+
+    /// What the objective compares over the whole step; costs a forward pass where it compares
+    /// scores.
+    fn survey(
+        &mut self,
+        model: &Model,
+        batch: &Batch,
+        spec: &Objective,
+        temperature: f32,
+        threads: Threads,
+    ) -> Result<Survey, ModelError> {
+        let scores = match spec.surveys_scores() {
+            true => self.score(model, batch, temperature, threads)?,
+            false => Vec::new(),
+        };
+        let mut scores = scores.into_iter();
+        let sequences: Vec<&Sequence> = batch.groups.iter().flat_map(|g| &g.1).collect();
+        let unscored = |s: &Sequence| Score {
+            logprobs: vec![0.0; s.tokens.len()],
+            entropies: vec![0.0; s.tokens.len()],
+            values: Vec::new(),
+        };
+        let numbers: Vec<Numbers> = sequences
+            .iter()
+            .map(|s| Numbers::of(s, &scores.next().unwrap_or_else(|| unscored(s)), spec))
+            .collect();
+        let rows: Vec<Row<'_>> = sequences.iter().zip(&numbers).map(|(s, n)| n.row(s)).collect();
+        Ok(Survey::of(&rows, spec))
+    }
+
+    /// Clips the gradient, follows it, and returns its norm before clipping.
+    fn descend(&mut self, model: &mut Model, lr: f64, Threads(threads): Threads) -> f64 {
+        let (grads, head_grads) = self.lanes.total();
+        let norm = (sum_of_squares(grads) + sum_of_squares(head_grads)).sqrt();
+        let scale = (self.spec.grad_norm_max / (norm + 1e-6)).min(1.0);
         self.t += 1;
         let base = AdamW {
             lr: lr as f32,
@@ -149,149 +217,168 @@ impl Learner {
             grad_scale: scale as f32,
         };
         let entries = model.layout.entries.clone();
-        let (first, second) = (&mut self.first, &mut self.second);
-        model.update(|params| {
-            for entry in &entries {
-                let r = entry.range.clone();
-                let weight_decay = if entry.decays() { self.spec.weight_decay } else { 0.0 };
-                let step = AdamW { weight_decay, ..base };
-                let (m, v) = (&mut first[r.clone()], &mut second[r.clone()]);
-                adamw(step, &mut params[r.clone()], &grads[r], m, v);
-            }
+        let moments = (&mut self.first[..], &mut self.second[..]);
+        let weight_decay = self.spec.weight_decay;
+        model.update(threads, |params| {
+            let tensors = tensors(&entries, params, grads, moments);
+            share(threads, tensors.into_iter(), |(entry, (p, g, m, v))| {
+                let weight_decay = if entry.decays() { weight_decay } else { 0.0 };
+                adamw(AdamW { weight_decay, ..base }, p, g, m, v);
+            });
         });
-        let n = norm.tokens as f64;
-        Ok(StepReport {
-            loss: sums.loss,
-            grad_norm,
-            entropy: sums.entropy / n,
-            clip_ratio: sums.clipped as f64 / n,
-            kl: sums.kl / n,
-            logprob_gap_max: sums.gap,
-            tokens: norm.tokens,
-        })
-    }
-
-    /// Leaves the gradient of the whole batch in the first lane.
-    fn gradient(
-        &mut self,
-        model: &Model,
-        batch: &Batch,
-        spec: &Objective,
-        (norm, temperature): (Norm, f32),
-        Threads(threads): Threads,
-    ) -> Result<Sums, ModelError> {
-        let parts = batch.parts(PART_TOKENS);
-        let n_lanes = LANES.min(parts.len());
-        self.lanes.resize_with(n_lanes.max(self.lanes.len()), Mutex::default);
-        let threads = threads.clamp(1, n_lanes);
-        self.tapes.resize_with(threads.max(self.tapes.len()), Tape::default);
-        let next = AtomicUsize::new(0);
-        let lanes = &self.lanes;
-        let work = |tape: &mut Tape| {
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= n_lanes {
-                    return;
-                }
-                let mut lane = lanes[i].lock().unwrap_or_else(|e| e.into_inner());
-                let mine = parts.iter().skip(i).step_by(n_lanes);
-                lane.run(model, mine, spec, (norm, temperature), tape);
-            }
-        };
-        std::thread::scope(|s| {
-            let (mine, others) = self.tapes.split_at_mut(1);
-            for tape in others.iter_mut().take(threads - 1) {
-                s.spawn(|| work(tape));
-            }
-            work(&mut mine[0]);
-        });
-        let mut sums = Sums::default();
-        let (total, rest) = self.lanes.split_at_mut(1);
-        let total = get_mut(&mut total[0]);
-        for lane in rest.iter_mut().take(n_lanes - 1) {
-            let lane = get_mut(lane);
-            for (t, g) in total.grads.iter_mut().zip(&lane.grads) {
-                *t += g;
-            }
+        if let Some((head, rate)) = self.critic.as_mut().filter(|_| !head_grads.is_empty()) {
+            head.update(AdamW { lr: (lr * *rate) as f32, ..base }, head_grads);
         }
-        for lane in self.lanes.iter_mut().take(n_lanes) {
-            let lane = get_mut(lane);
-            if let Some(e) = lane.failure.take() {
-                return Err(e);
-            }
-            sums.add(lane.sums);
-        }
-        Ok(sums)
+        norm
     }
 }
 
-fn get_mut(lane: &mut Mutex<Lane>) -> &mut Lane {
-    lane.get_mut().unwrap_or_else(|e| e.into_inner())
+/// A tensor's weights, gradient, first and second moments.
+type Tensor<'a> = (&'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+
+/// Cuts flat vectors into the tensors of a layout, which lie one after the other.
+fn tensors<'a>(
+    entries: &'a [Entry],
+    mut params: &'a mut [f32],
+    grads: &'a [f32],
+    (mut first, mut second): (&'a mut [f32], &'a mut [f32]),
+) -> Vec<(&'a Entry, Tensor<'a>)> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let n = entry.range.len();
+        let (p, m, v);
+        (p, params) = params.split_at_mut(n);
+        (m, first) = first.split_at_mut(n);
+        (v, second) = second.split_at_mut(n);
+        found.push((entry, (p, &grads[entry.range.clone()], m, v)));
+    }
+    found
+}
+
+/// What there is to say of a sequence, in f64, as the objective takes it.
+struct Numbers {
+    logprobs: Vec<f64>,
+    old: Vec<f64>,
+    sampling: Vec<f64>,
+    reference: Vec<f64>,
+    entropies: Vec<f64>,
+    values: Vec<f64>,
+    mask: Vec<bool>,
+}
+
+impl Numbers {
+    /// The ratio is to the old log-probs. Without them it is to the sampling ones; but a
+    /// correction already accounts for the sampler, so there it is to the policy itself.
+    fn of(sequence: &Sequence, score: &Score, spec: &Objective) -> Self {
+        let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|x| f64::from(*x)).collect() };
+        let recomputed = !sequence.old_logprobs.is_empty() || spec.correction.is_some();
+        let (old, sampling) = match recomputed {
+            true => (wide(&sequence.old_logprobs), wide(&sequence.sampling_logprobs)),
+            false => (wide(&sequence.sampling_logprobs), Vec::new()),
+        };
+        let mask = match sequence.mask.len() {
+            0 => vec![true; sequence.tokens.len()],
+            _ => sequence.mask.clone(),
+        };
+        Self {
+            logprobs: wide(&score.logprobs),
+            old,
+            sampling,
+            reference: wide(&sequence.reference_logprobs),
+            entropies: wide(&score.entropies),
+            values: wide(&score.values),
+            mask,
+        }
+    }
+
+    fn row<'a>(&'a self, sequence: &'a Sequence) -> Row<'a> {
+        Row {
+            logprobs: &self.logprobs,
+            old: &self.old,
+            sampling: &self.sampling,
+            reference: &self.reference,
+            entropies: &self.entropies,
+            mask: &self.mask,
+            advantage: &sequence.advantage,
+            values: &self.values,
+            target: sequence.value.as_ref(),
+            count: sequence.count,
+        }
+    }
+}
+
+/// The derivatives of a part's log-probs, entropies and values, and its share of the sums.
+fn slopes(
+    part: &Part<'_>,
+    tape: &model::Tape,
+    net: Net<'_>,
+    (spec, survey): (&Objective, &Survey),
+) -> PartSlopes {
+    let narrow = |x: Vec<f64>| x.into_iter().map(|x| x as f32);
+    let mut out = PartSlopes::default();
+    let mut at = 0;
+    for sequence in &part.sequences {
+        let end = at + sequence.tokens.len();
+        let numbers = Numbers::of(sequence, &Score::read(tape, net, at..end), spec);
+        let row = numbers.row(sequence);
+        let value = objective(&[row], spec, survey);
+        out.sums.loss += value.loss;
+        out.sums.tally.add(&value.tally);
+        out.sums.see(&row, sequence);
+        out.log_probs.extend(narrow(value.dlogprobs));
+        out.entropies.extend(narrow(value.dentropies));
+        out.values.extend(narrow(value.dvalues));
+        at = end;
+    }
+    out
 }
 
 impl Sums {
-    fn add(&mut self, other: Self) {
-        self.loss += other.loss;
-        self.entropy += other.entropy;
-        self.clipped += other.clipped;
-        self.kl += other.kl;
-        self.gap = self.gap.max(other.gap);
-    }
-}
-
-impl Lane {
-    fn run<'a>(
-        &mut self,
-        model: &Model,
-        parts: impl Iterator<Item = &'a Part<'a>>,
-        spec: &Objective,
-        (norm, temperature): (Norm, f32),
-        tape: &mut Tape,
-    ) {
-        self.grads.clear();
-        self.grads.resize(model.layout.len(), 0.0);
-        self.sums = Sums::default();
-        for part in parts {
-            if let Err(e) = model.forward(&part.chunk, temperature, tape) {
-                self.failure = Some(e);
-                return;
-            }
-            let (slopes, sums) = score(part, tape, spec, norm);
-            self.sums.add(sums);
-            model.backward(&part.chunk, temperature, &slopes, &mut self.grads, tape);
+    /// The entropy of a row, and how far its recomputed log-probs are from the sampling ones.
+    fn see(&mut self, row: &Row<'_>, sequence: &Sequence) {
+        let counted = || (0..row.mask.len()).filter(|t| row.mask[*t]);
+        self.entropy += counted().map(|t| row.entropies[t]).sum::<f64>() * row.count as f64;
+        if sequence.sampling_logprobs.is_empty() {
+            return;
+        }
+        for t in counted() {
+            let old = sequence.old_logprobs.get(t).map_or(row.logprobs[t], |x| f64::from(*x));
+            let sampling = f64::from(sequence.sampling_logprobs[t]);
+            self.tally.see_sampler(old, sampling, row.count as f64);
         }
     }
 }
 
-/// The derivatives of a part's log-probs, and its share of the sums.
-fn score(part: &Part<'_>, tape: &Tape, spec: &Objective, norm: Norm) -> (Vec<f32>, Sums) {
-    let mut slopes = Vec::with_capacity(tape.log_probs().len());
-    let mut sums = Sums::default();
+/// The derivatives of the log-probs of a part made of pairs.
+fn pair_slopes(
+    part: &Part<'_>,
+    tape: &model::Tape,
+    pairs: &[Pair],
+    spec: &Preference,
+) -> PartSlopes {
+    let mut out = PartSlopes::default();
+    let weight = 1.0 / pairs.len() as f64;
     let mut at = 0;
-    for sequence in &part.sequences {
-        let n = sequence.tokens.len();
-        let logprobs: Vec<f64> =
-            tape.log_probs()[at..at + n].iter().map(|x| f64::from(*x)).collect();
-        let sampled: Vec<f64> = sequence.sampling_logprobs.iter().map(|x| f64::from(*x)).collect();
-        for (a, b) in logprobs.iter().zip(&sampled) {
-            sums.gap = sums.gap.max((a - b).abs());
-        }
-        let entropies = tape.entropies()[at..at + n].iter().map(|x| f64::from(*x));
-        sums.entropy += entropies.sum::<f64>() * sequence.count as f64;
-        let row = Row {
-            logprobs: &logprobs,
-            old: if sampled.is_empty() { &logprobs } else { &sampled },
-            reference: &[],
-            mask: &vec![true; n],
-            advantage: sequence.advantage,
-            count: sequence.count,
+    for (i, two) in part.sequences.chunks_exact(2).enumerate() {
+        let pair = &pairs[part.first / 2 + i];
+        let mut side = |tokens: usize, reference: f64| {
+            let logprobs = &tape.log_probs()[at..at + tokens];
+            at += tokens;
+            let logprob = logprobs.iter().map(|x| f64::from(*x)).sum();
+            Side { logprob, reference, tokens }
         };
-        let value = objective(&[row], spec, norm);
-        sums.loss += value.loss;
-        sums.clipped += value.clipped;
-        sums.kl += value.kl;
-        slopes.extend(value.dlogprobs.iter().map(|x| *x as f32));
-        at += n;
+        let chosen = side(two[0].tokens.len(), pair.chosen_reference);
+        let rejected = side(two[1].tokens.len(), pair.rejected_reference);
+        let value = spec.pair(chosen, rejected);
+        for (n, slope) in [(chosen.tokens, value.dchosen), (rejected.tokens, value.drejected)] {
+            out.log_probs.extend(std::iter::repeat_n((weight * slope) as f32, n));
+        }
+        out.sums.loss += weight * value.loss;
+        out.sums.margin += value.margin;
+        out.sums.right += if value.margin > 0.0 { 1.0 } else { 0.0 };
     }
-    (slopes, sums)
+    out
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,22 @@
 //! Checkpoints: Hugging Face directories, in and out.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-
-use crate::{Config, Layout, Model, ModelError};
+use crate::{
+    Config, Dtype, Layout, Model, ModelError,
+    layout::Places,
+    tensors::{Tensors, write_file, write_tensors},
+};
 
 impl Model {
-    /// Loads `config.json` and `model.safetensors` of a directory.
+    /// Loads `config.json` and the weights of a directory, in one file or several.
     ///
     /// # Errors
     /// If a file is missing or does not fit this engine; the message names the field or tensor.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
         let config = fs::read_to_string(&path).map_err(|e| ModelError::io(&path, e))?;
-        let path = dir.join("model.safetensors");
-        let weights = fs::read(&path).map_err(|e| ModelError::io(&path, e))?;
-        Self::from_bytes(&config, &weights)
+        Self::from_tensors(Config::parse(&config)?, &Tensors::open_model(dir)?)
     }
 
     /// A model from the contents of `config.json` and `model.safetensors`.
@@ -24,103 +24,87 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn from_bytes(config: &str, weights: &[u8]) -> Result<Self, ModelError> {
-        let config = Config::parse(config)?;
-        let layout = Layout::new(&config);
-        let params = read_layout(&layout, weights)?;
-        Ok(Self::new(config, params))
+        Self::from_tensors(Config::parse(config)?, &Tensors::from_bytes(weights)?)
     }
 
-    /// `config.json` and `model.safetensors`, as bytes.
+    fn from_tensors(config: Config, tensors: &Tensors<'_>) -> Result<Self, ModelError> {
+        let (_, layout) = Places::new(&config);
+        let weights = read_layout(&layout, tensors)?;
+        refuse_unknown(&config, &layout, tensors)?;
+        Ok(Self::new(config, weights))
+    }
+
+    /// `config.json` and `model.safetensors` in f32, as bytes.
     ///
     /// # Errors
     /// If they cannot be serialised, which does not happen.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>), ModelError> {
-        let config = serde_json::to_vec_pretty(&self.config)
-            .map_err(|e| ModelError::Config(e.to_string()))?;
-        let parts: Vec<(&str, &[usize], &[f32])> = self
-            .layout
-            .entries
-            .iter()
-            .map(|e| (e.name.as_str(), &e.shape[..], &self.params[e.range.clone()]))
-            .collect();
-        Ok((config, write_tensors(&parts)?))
+        Ok((self.config_bytes(Dtype::F32)?, write_tensors(&self.named_weights())?))
+    }
+
+    /// Writes `config.json` and `model.safetensors` into `dir`, with weights rounded to
+    /// `dtype`. An adapter is not part of them.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, dir: &Path, dtype: Dtype) -> Result<(), ModelError> {
+        let path = dir.join("model.safetensors");
+        let unfinished = dir.join("model.safetensors.tmp");
+        write_file(&unfinished, &self.named_weights(), dtype)?;
+        fs::rename(&unfinished, &path).map_err(|e| ModelError::io(&path, e))?;
+        let path = dir.join("config.json");
+        let unfinished = dir.join("config.json.tmp");
+        let config = self.config_bytes(dtype)?;
+        fs::write(&unfinished, config)
+            .and_then(|()| fs::File::open(&unfinished)?.sync_all())
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .map_err(|e| ModelError::io(&path, e))
+    }
+
+    fn named_weights(&self) -> Vec<(&str, &[usize], &[f32])> {
+        let entries = self.base.entries.iter();
+        entries.map(|e| (e.name.as_str(), &e.shape[..], &self.weights[e.range.clone()])).collect()
+    }
+
+    fn config_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, ModelError> {
+        let value = self.config.to_value(dtype);
+        serde_json::to_vec_pretty(&value).map_err(|e| ModelError::Config(e.to_string()))
     }
 }
 
-/// Serialises named f32 tensors in the safetensors format.
-///
-/// # Errors
-/// If a shape does not fit its data.
-pub fn write_tensors(parts: &[(&str, &[usize], &[f32])]) -> Result<Vec<u8>, ModelError> {
-    let bytes: Vec<Vec<u8>> = parts
-        .iter()
-        .map(|(_, _, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect())
-        .collect();
-    let views: Result<BTreeMap<&str, TensorView<'_>>, _> = parts
-        .iter()
-        .zip(&bytes)
-        .map(|((name, shape, _), bytes)| {
-            Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?))
-        })
-        .collect();
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    views
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
-        .map_err(|e: safetensors::SafeTensorError| ModelError::Tensors(e.to_string()))
-}
-
-/// Reads every tensor of a safetensors file as f32.
-///
-/// # Errors
-/// If the file is damaged or holds a type other than f32 and bf16.
-pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Vec<f32>>, ModelError> {
-    let tensors = open(bytes)?;
-    tensors
-        .tensors()
-        .into_iter()
-        .map(|(name, view)| Ok((name.clone(), floats(&name, &view)?)))
-        .collect()
-}
-
-fn open(bytes: &[u8]) -> Result<SafeTensors<'_>, ModelError> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|e| ModelError::Tensors(format!("not a safetensors file: {e}")))
-}
-
-fn read_layout(layout: &Layout, bytes: &[u8]) -> Result<Vec<f32>, ModelError> {
-    let tensors = open(bytes)?;
-    let mut params = Vec::with_capacity(layout.len());
+/// Reads every tensor of a layout into one vector.
+pub(crate) fn read_layout(layout: &Layout, tensors: &Tensors<'_>) -> Result<Vec<f32>, ModelError> {
+    let mut flat = vec![0.0; layout.len()];
     for entry in &layout.entries {
-        let view = tensors
-            .tensor(&entry.name)
-            .map_err(|_| ModelError::Tensors(format!("no tensor `{}`", entry.name)))?;
-        if view.shape() != entry.shape {
-            let (name, found, expected) = (&entry.name, view.shape(), &entry.shape);
-            let what = format!("`{name}` has shape {found:?}, config.json says {expected:?}");
-            return Err(ModelError::Tensors(what));
-        }
-        params.extend(floats(&entry.name, &view)?);
+        tensors.read(&entry.name, &entry.shape, &mut flat[entry.range.clone()])?;
     }
-    if let Some(bad) = params.iter().position(|x| !x.is_finite()) {
-        let entry = layout.entries.iter().find(|e| e.range.contains(&bad));
-        let name = entry.map_or("?", |e| &e.name);
-        return Err(ModelError::Tensors(format!("`{name}` holds a number that is not finite")));
-    }
-    Ok(params)
+    Ok(flat)
 }
 
-fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ModelError> {
-    match view.dtype() {
-        Dtype::F32 => {
-            Ok(view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+/// Tensors that the config does not mention mean that the config is not that of the weights.
+/// Old checkpoints also store the rotary frequencies, and some the tied output layer.
+fn refuse_unknown(
+    config: &Config,
+    layout: &Layout,
+    tensors: &Tensors<'_>,
+) -> Result<(), ModelError> {
+    let known: std::collections::HashSet<&str> =
+        layout.entries.iter().map(|e| e.name.as_str()).collect();
+    for name in tensors.names() {
+        if known.contains(name.as_str()) || name.ends_with(".rotary_emb.inv_freq") {
+            continue;
         }
-        Dtype::BF16 => {
-            let half = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
-            Ok(view.data().as_chunks().0.iter().map(half).collect())
+        let embedding = || tensors.get("model.embed_tokens.weight");
+        let tied = config.tie_word_embeddings && name == "lm_head.weight";
+        if tied && tensors.get(&name).zip(embedding()).is_some_and(|(a, b)| a.equals(&b)) {
+            continue;
         }
-        other => {
-            let what = format!("`{name}` has type {other:?}; f32 and bf16 are supported");
-            Err(ModelError::Tensors(what))
-        }
+        let what = if tied {
+            "`lm_head.weight` differs from the embedding, though config.json ties them".to_string()
+        } else {
+            format!("config.json says nothing of a tensor `{name}`")
+        };
+        return Err(ModelError::Tensors(what));
     }
+    Ok(())
 }

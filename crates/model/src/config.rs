@@ -1,16 +1,75 @@
 //! The shape of a model, as `config.json` states it.
+//!
+//! Reading is strict: a key or value that this engine does not follow is an error that names
+//! it, because a model that is computed otherwise than it was trained fails silently. What was
+//! read is kept, so that saving gives back every key.
 
-use serde::{Deserialize, Serialize};
+mod parse;
+mod rope;
+
+use serde_json::{Map, Value};
 
 use crate::ModelError;
 
-/// The fields of a Qwen2 `config.json` that decide the computation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) use rope::RopeSpec;
+
+/// A family of architectures: what `model_type` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `Qwen2ForCausalLM`: biases on queries, keys and values.
+    Qwen2,
+    /// `Qwen3ForCausalLM`: queries and keys are normalised head by head.
+    Qwen3,
+    /// `LlamaForCausalLM`: biases where the config says so.
+    Llama,
+}
+
+impl Family {
+    /// Its `model_type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+            Self::Llama => "llama",
+        }
+    }
+
+    fn architecture(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+            Self::Llama => "LlamaForCausalLM",
+        }
+    }
+}
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    /// `float32`.
+    F32,
+    /// `bfloat16`.
+    Bf16,
+    /// `float16`.
+    F16,
+}
+
+impl Dtype {
+    /// Its name in `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::Bf16 => "bfloat16",
+            Self::F16 => "float16",
+        }
+    }
+}
+
+/// What decides the computation, and the keys of the file it was read from.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// `["Qwen2ForCausalLM"]`.
-    pub architectures: Vec<String>,
-    /// `qwen2`.
-    pub model_type: String,
+    /// The family.
+    pub family: Family,
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -23,121 +82,84 @@ pub struct Config {
     pub num_attention_heads: usize,
     /// Key and value heads; divides the query heads.
     pub num_key_value_heads: usize,
+    /// Width of one head, even.
+    pub head_dim: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// Base of the rotary embedding.
-    #[serde(default = "default_theta")]
-    pub rope_theta: f64,
     /// Added to the mean square before its root.
     pub rms_norm_eps: f64,
     /// Whether the output layer is the embedding.
-    #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// `silu`.
-    pub hidden_act: String,
-    /// The token that ends a completion, where the checkpoint names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eos_token_id: Option<u32>,
+    /// The tokens that end a completion.
+    pub eos_token_ids: Vec<u32>,
     /// The token before the first, if the tokenizer adds one; unused by the computation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bos_token_id: Option<u32>,
-    /// `float32`: how the weights are stored.
-    #[serde(default = "default_dtype", alias = "dtype")]
-    pub torch_dtype: String,
+    /// How the checkpoint stores the weights; they are computed with in f32.
+    pub dtype: Dtype,
     /// Standard deviation of the initial weights.
-    #[serde(default = "default_range")]
     pub initializer_range: f64,
+    pub(crate) rope: RopeSpec,
+    pub(crate) biases: Biases,
+    /// Everything that was in the file.
+    source: Map<String, Value>,
 }
 
-fn default_theta() -> f64 {
-    10_000.0
-}
-
-fn default_dtype() -> String {
-    "float32".to_string()
-}
-
-fn default_range() -> f64 {
-    0.02
+/// Which linear layers have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Biases {
+    /// Queries, keys and values.
+    pub(crate) qkv: bool,
+    /// The output of attention.
+    pub(crate) o: bool,
+    /// The feed-forward layer.
+    pub(crate) mlp: bool,
 }
 
 impl Config {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// If it is not JSON, lacks a field, or asks for what this engine does not do.
+    /// If it is not JSON, lacks a field, or says anything that this engine does not do; the
+    /// message names the key.
     pub fn parse(json: &str) -> Result<Self, ModelError> {
-        let raw: serde_json::Value =
-            serde_json::from_str(json).map_err(|e| ModelError::Config(e.to_string()))?;
-        let mut raw = raw;
-        lift_rope_parameters(&mut raw)?;
-        refuse_unsupported(&raw)?;
-        let config: Self =
-            serde_json::from_value(raw).map_err(|e| ModelError::Config(e.to_string()))?;
-        config.check()?;
-        Ok(config)
+        let value = serde_json::from_str(json).map_err(|e| ModelError::Config(e.to_string()))?;
+        Self::from_value(value)
     }
 
-    /// Width of one head.
-    pub fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
+    /// A config from the contents of `config.json`.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn from_value(value: Value) -> Result<Self, ModelError> {
+        parse::config(value).map_err(ModelError::Config)
+    }
+
+    /// The contents of `config.json`: what was read, for weights stored as `dtype`.
+    pub fn to_value(&self, dtype: Dtype) -> Value {
+        let mut map = self.source.clone();
+        let key = if map.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
+        map.insert(key.to_string(), dtype.name().into());
+        Value::Object(map)
+    }
+
+    /// The angles by which the pairs of a head's dimensions turn from one position to the
+    /// next, and the factor on cosines and sines.
+    pub fn frequencies(&self) -> (Vec<f32>, f64) {
+        self.rope.frequencies(self.head_dim)
+    }
+
+    /// Width of the queries of one token.
+    pub fn q_size(&self) -> usize {
+        self.num_attention_heads * self.head_dim
     }
 
     /// Width of the keys (and of the values) of one token.
     pub fn kv_size(&self) -> usize {
-        self.num_key_value_heads * self.head_dim()
+        self.num_key_value_heads * self.head_dim
     }
 
-    fn check(&self) -> Result<(), ModelError> {
-        let bad = |what: &str| Err(ModelError::Config(what.to_string()));
-        if self.model_type != "qwen2" {
-            return bad(&format!("model_type `{}`; only `qwen2` is supported", self.model_type));
-        }
-        if self.hidden_act != "silu" {
-            return bad(&format!("hidden_act `{}`; only `silu` is supported", self.hidden_act));
-        }
-        if self.num_attention_heads == 0 || self.num_key_value_heads == 0 || self.vocab_size == 0 {
-            return bad("a size is zero");
-        }
-        if !self.hidden_size.is_multiple_of(2 * self.num_attention_heads) {
-            return bad("hidden_size is not an even multiple of num_attention_heads");
-        }
-        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
-            return bad("num_key_value_heads does not divide num_attention_heads");
-        }
-        Ok(())
+    /// Whether queries and keys are normalised head by head.
+    pub(crate) fn has_qk_norm(&self) -> bool {
+        self.family == Family::Qwen3
     }
-}
-
-/// Newer writers put the rotary base into `rope_parameters`.
-fn lift_rope_parameters(raw: &mut serde_json::Value) -> Result<(), ModelError> {
-    let Some(parameters) = raw.get("rope_parameters").filter(|p| !p.is_null()).cloned() else {
-        return Ok(());
-    };
-    let kind = parameters.get("rope_type").and_then(|t| t.as_str()).unwrap_or("default");
-    if kind != "default" {
-        return Err(ModelError::Config(format!("rope_parameters.rope_type `{kind}`")));
-    }
-    if let (Some(theta), Some(object)) = (parameters.get("rope_theta"), raw.as_object_mut()) {
-        object.insert("rope_theta".to_string(), theta.clone());
-    }
-    Ok(())
-}
-
-/// Fields that change the computation in ways this engine does not follow.
-fn refuse_unsupported(raw: &serde_json::Value) -> Result<(), ModelError> {
-    let set = |key: &str| raw.get(key).is_some_and(|v| !v.is_null() && *v != false);
-    for key in ["rope_scaling", "use_sliding_window", "quantization_config"] {
-        if set(key) {
-            return Err(ModelError::Config(format!("`{key}` is set")));
-        }
-    }
-    let head_dim = raw.get("head_dim").and_then(serde_json::Value::as_u64);
-    let (hidden, heads) = (raw["hidden_size"].as_u64(), raw["num_attention_heads"].as_u64());
-    if let (Some(head_dim), Some(hidden), Some(heads)) = (head_dim, hidden, heads)
-        && head_dim * heads != hidden
-    {
-        return Err(ModelError::Config("`head_dim` differs from hidden_size / heads".to_string()));
-    }
-    Ok(())
 }

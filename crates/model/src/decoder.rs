@@ -4,9 +4,13 @@
 //! is finished leaves; the others go on without it.
 
 use crate::{
-    Chunk, Model, ModelError, Tape,
+    Chunk, Config, Model, ModelError, Tape,
+    linear::LowRankScratch,
     ops::{NR, Panels, Rhs, View, gemm, log_softmax_stats, rms_norm, round_up, softmax, swiglu},
 };
+
+/// Prompt tokens that are read at once: their activations stay near the caches.
+const PREFILL_TOKENS: usize = 1024;
 
 /// Keys and values of a prompt, one entry for each layer and key-value head.
 #[derive(Debug, Default)]
@@ -53,18 +57,23 @@ struct Scratch {
     up: Vec<f32>,
     hidden: Vec<f32>,
     probs: Vec<f32>,
+    /// Queries or keys before their norm, and the norm's factors.
+    raw: Vec<f32>,
+    rstd_heads: Vec<f32>,
+    low: LowRankScratch,
 }
 
 impl Scratch {
-    fn resize(&mut self, n: usize, d: usize, kv: usize, f: usize) {
+    fn resize(&mut self, n: usize, c: &Config) {
+        let (d, f) = (c.hidden_size, c.intermediate_size);
         for (buffer, width) in [
             (&mut self.x, d),
             (&mut self.normed, d),
             (&mut self.rstd, 1),
-            (&mut self.q, d),
-            (&mut self.k, kv),
-            (&mut self.v, kv),
-            (&mut self.attended, d),
+            (&mut self.q, c.q_size()),
+            (&mut self.k, c.kv_size()),
+            (&mut self.v, c.kv_size()),
+            (&mut self.attended, c.q_size()),
             (&mut self.gate, f),
             (&mut self.up, f),
             (&mut self.hidden, f),
@@ -86,7 +95,6 @@ impl<'m> Decoder<'m> {
         tape: &mut Tape,
     ) -> Result<Self, ModelError> {
         let c = &model.config;
-        let mut chunk = Chunk::default();
         for (prompt, _) in groups {
             let n = prompt.len() + max_tokens;
             if prompt.is_empty() || n > c.max_position_embeddings {
@@ -97,14 +105,11 @@ impl<'m> Decoder<'m> {
                 );
                 return Err(ModelError::Input(what));
             }
-            chunk.push(prompt, None);
-            chunk.targets.push((chunk.tokens.len() - 1, 0));
         }
-        model.forward(&chunk, 1.0, tape)?;
         let n_rows: usize = groups.iter().map(|g| g.1).sum();
         let capacity = round_up(max_tokens, NR);
         let heads = c.num_hidden_layers * c.num_key_value_heads;
-        let d = c.head_dim();
+        let d = c.head_dim;
         let mut decoder = Self {
             model,
             prompts: Vec::new(),
@@ -115,20 +120,38 @@ impl<'m> Decoder<'m> {
             logits: Vec::with_capacity(n_rows * c.vocab_size),
             s: Scratch::default(),
         };
-        let mut logits = vec![0.0; groups.len() * c.vocab_size];
-        model.head.logits(tape.selected(), groups.len(), &mut logits);
-        for (i, ((prompt, n), logits)) in
-            groups.iter().zip(logits.chunks_exact(c.vocab_size)).enumerate()
-        {
-            let start = chunk.segments[i].start;
-            decoder.prompts.push(decoder.cache_prompt(tape, start, prompt.len()));
-            for _ in 0..*n {
-                let slot = decoder.rows.len();
-                decoder.rows.push(Row { prompt: i, slot, len: 0 });
-                decoder.logits.extend_from_slice(logits);
-            }
+        let mut used = 0;
+        let parts = groups.chunk_by(|_, (prompt, _)| {
+            used = if used + prompt.len() > PREFILL_TOKENS { 0 } else { used + prompt.len() };
+            used > 0
+        });
+        for part in parts {
+            decoder.read(part, tape)?;
         }
         Ok(decoder)
+    }
+
+    /// Reads some prompts and opens their rows.
+    fn read(&mut self, groups: &[(&[u32], usize)], tape: &mut Tape) -> Result<(), ModelError> {
+        let vocab = self.model.config.vocab_size;
+        let mut chunk = Chunk::default();
+        for (prompt, _) in groups {
+            chunk.push(prompt, None);
+            chunk.targets.push((chunk.tokens.len() - 1, 0));
+        }
+        self.model.forward(&chunk, 1.0, tape)?;
+        let mut logits = vec![0.0; groups.len() * vocab];
+        self.model.head.logits(tape.selected(), groups.len(), &mut logits);
+        let segments = chunk.segments.iter().zip(logits.chunks_exact(vocab));
+        for ((prompt, n), (segment, logits)) in groups.iter().zip(segments) {
+            self.prompts.push(self.cache_prompt(tape, segment.start, prompt.len()));
+            for _ in 0..*n {
+                let (prompt, slot) = (self.prompts.len() - 1, self.rows.len());
+                self.rows.push(Row { prompt, slot, len: 0 });
+                self.logits.extend_from_slice(logits);
+            }
+        }
+        Ok(())
     }
 
     /// Rows still being decoded, in the order in which they were opened.
@@ -170,8 +193,8 @@ impl<'m> Decoder<'m> {
         let model = self.model;
         let c = &model.config;
         let (n, d) = (tokens.len(), c.hidden_size);
-        self.s.resize(n, d, c.kv_size(), c.intermediate_size);
-        let embed = &model.params[model.layout.embed.clone()];
+        self.s.resize(n, c);
+        let embed = model.weight(&model.places.embed);
         for (x, token) in self.s.x.chunks_exact_mut(d).zip(tokens) {
             x.copy_from_slice(&embed[*token as usize * d..][..d]);
         }
@@ -182,7 +205,7 @@ impl<'m> Decoder<'m> {
             row.len += 1;
         }
         let s = &mut self.s;
-        let norm = &model.params[model.layout.norm.clone()];
+        let norm = model.weight(&model.places.norm);
         rms_norm(&s.x, norm, c.rms_norm_eps as f32, &mut s.normed, &mut s.rstd);
         self.logits.resize(n * c.vocab_size, 0.0);
         model.head.logits(&s.normed, n, &mut self.logits);
@@ -190,7 +213,7 @@ impl<'m> Decoder<'m> {
 
     fn cache_prompt(&self, tape: &Tape, start: usize, len: usize) -> Prompt {
         let c = &self.model.config;
-        let (d, ld) = (c.head_dim(), c.kv_size());
+        let (d, ld) = (c.head_dim, c.kv_size());
         let mut prompt = Prompt { len, ..Prompt::default() };
         for layer in 0..c.num_hidden_layers {
             let (k, v) = tape.keys_values(layer);
@@ -208,30 +231,43 @@ impl<'m> Decoder<'m> {
 
     fn block(&mut self, layer: usize, n: usize) {
         let model = self.model;
-        let c = &model.config;
-        let (d, kv) = (c.hidden_size, c.kv_size());
-        let (at, w) = (&model.layout.layers[layer], &model.linears[layer]);
-        let p = |r: &std::ops::Range<usize>| &model.params[r.clone()];
-        let eps = c.rms_norm_eps as f32;
+        let (at, w) = (&model.places.layers[layer], &model.linears[layer]);
+        let eps = model.config.rms_norm_eps as f32;
         let s = &mut self.s;
-        rms_norm(&s.x, p(&at.norm1), eps, &mut s.normed, &mut s.rstd);
-        w.q.apply_biased(&s.normed, p(&at.q_bias), &mut s.q, n);
-        w.k.apply_biased(&s.normed, p(&at.k_bias), &mut s.k, n);
-        w.v.apply_biased(&s.normed, p(&at.v_bias), &mut s.v, n);
-        for (i, row) in self.rows.iter().enumerate() {
-            let position = self.prompts[row.prompt].len + row.len;
-            model.rope.apply(&mut s.q[i * d..][..d], position);
-            model.rope.apply(&mut s.k[i * kv..][..kv], position);
-        }
+        rms_norm(&s.x, model.weight(&at.norm1), eps, &mut s.normed, &mut s.rstd);
+        w.q.write(&s.normed, model.bias(&at.q), &mut s.q, n, &mut s.low);
+        w.k.write(&s.normed, model.bias(&at.k), &mut s.k, n, &mut s.low);
+        w.v.write(&s.normed, model.bias(&at.v), &mut s.v, n, &mut s.low);
+        self.normalise_and_rotate(layer);
         self.remember(layer);
         self.attend(layer);
         let s = &mut self.s;
-        w.o.apply(&s.attended, &mut s.x, n, true);
-        rms_norm(&s.x, p(&at.norm2), eps, &mut s.normed, &mut s.rstd);
-        w.gate.apply(&s.normed, &mut s.gate, n, false);
-        w.up.apply(&s.normed, &mut s.up, n, false);
+        w.o.add(&s.attended, model.bias(&at.o), &mut s.x, n, &mut s.low);
+        rms_norm(&s.x, model.weight(&at.norm2), eps, &mut s.normed, &mut s.rstd);
+        w.gate.write(&s.normed, model.bias(&at.gate), &mut s.gate, n, &mut s.low);
+        w.up.write(&s.normed, model.bias(&at.up), &mut s.up, n, &mut s.low);
         swiglu(&s.gate, &s.up, &mut s.hidden);
-        w.down.apply(&s.hidden, &mut s.x, n, true);
+        w.down.add(&s.hidden, model.bias(&at.down), &mut s.x, n, &mut s.low);
+    }
+
+    /// The norms of queries and keys, where the family has them, and their rotation.
+    fn normalise_and_rotate(&mut self, layer: usize) {
+        let (model, s) = (self.model, &mut self.s);
+        let c = &model.config;
+        if let Some((q_norm, k_norm)) = &model.places.layers[layer].qk_norm {
+            for (x, norm) in [(&mut s.q, q_norm), (&mut s.k, k_norm)] {
+                s.raw.clone_from(x);
+                s.rstd_heads.resize(x.len() / c.head_dim, 0.0);
+                let eps = c.rms_norm_eps as f32;
+                rms_norm(&s.raw, model.weight(norm), eps, x, &mut s.rstd_heads);
+            }
+        }
+        let (dq, dk) = (c.q_size(), c.kv_size());
+        for (i, row) in self.rows.iter().enumerate() {
+            let position = self.prompts[row.prompt].len + row.len;
+            model.rope.apply(&mut s.q[i * dq..][..dq], position);
+            model.rope.apply(&mut s.k[i * dk..][..dk], position);
+        }
     }
 
     /// Where the own keys (transposed) and values of a row's head begin.
@@ -239,14 +275,14 @@ impl<'m> Decoder<'m> {
         let c = &self.model.config;
         let heads = c.num_hidden_layers * c.num_key_value_heads;
         let index = row.slot * heads + layer * c.num_key_value_heads + head;
-        let d = c.head_dim();
+        let d = c.head_dim;
         (index * d * self.capacity, index * self.capacity * round_up(d, NR))
     }
 
     /// Adds this step's keys and values to the rows' caches.
     fn remember(&mut self, layer: usize) {
         let c = &self.model.config;
-        let (d, kv) = (c.head_dim(), c.kv_size());
+        let (d, kv) = (c.head_dim, c.kv_size());
         for (i, row) in self.rows.iter().enumerate() {
             assert!(row.len < self.capacity, "a row stays within its tokens");
             for head in 0..c.num_key_value_heads {
@@ -265,7 +301,7 @@ impl<'m> Decoder<'m> {
     /// tokens alone. The score of a row's head `h` at key `j` is `probs[(row, h, j)]`.
     fn attend(&mut self, layer: usize) {
         let c = &self.model.config;
-        let (d, ldq) = (c.head_dim(), c.hidden_size);
+        let (d, ldq) = (c.head_dim, c.q_size());
         let heads = c.num_attention_heads;
         let group = heads / c.num_key_value_heads;
         let scale = 1.0 / (d as f32).sqrt();

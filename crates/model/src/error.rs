@@ -20,6 +20,12 @@ pub enum ModelError {
     /// A tensor is missing, has another shape or another type.
     #[error("bad checkpoint: {0}")]
     Tensors(String),
+    /// An adapter asks for something this engine does not do, or does not fit the model.
+    #[error("adapter: {0}")]
+    Adapter(String),
+    /// A chat template cannot be read, or refuses a conversation.
+    #[error("chat template: {0}")]
+    Chat(String),
     /// The tokenizer cannot be read or trained, or refuses a text.
     #[error("tokenizer: {0}")]
     Tokenizer(String),

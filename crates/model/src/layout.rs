@@ -25,72 +25,20 @@ impl Entry {
     }
 }
 
-/// Every tensor of a model, in order, and handles to them.
-#[derive(Debug, Clone)]
+/// Tensors one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     /// The tensors.
     pub entries: Vec<Entry>,
-    pub(crate) embed: Range<usize>,
-    pub(crate) layers: Vec<LayerLayout>,
-    pub(crate) norm: Range<usize>,
-    /// The output layer; the embedding itself where they are tied.
-    pub(crate) head: Range<usize>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct LayerLayout {
-    pub(crate) norm1: Range<usize>,
-    pub(crate) q: Range<usize>,
-    pub(crate) q_bias: Range<usize>,
-    pub(crate) k: Range<usize>,
-    pub(crate) k_bias: Range<usize>,
-    pub(crate) v: Range<usize>,
-    pub(crate) v_bias: Range<usize>,
-    pub(crate) o: Range<usize>,
-    pub(crate) norm2: Range<usize>,
-    pub(crate) gate: Range<usize>,
-    pub(crate) up: Range<usize>,
-    pub(crate) down: Range<usize>,
 }
 
 impl Layout {
-    pub(crate) fn new(config: &Config) -> Self {
-        let mut entries = Vec::new();
-        let mut end = 0;
-        let mut add = |name: String, shape: &[usize]| {
-            let range = end..end + shape.iter().product::<usize>();
-            end = range.end;
-            entries.push(Entry { name, shape: shape.to_vec(), range: range.clone() });
-            range
-        };
-        let (d, kv, f) = (config.hidden_size, config.kv_size(), config.intermediate_size);
-        let embed = add("model.embed_tokens.weight".into(), &[config.vocab_size, d]);
-        let layers = (0..config.num_hidden_layers)
-            .map(|i| {
-                let at = |name: &str| format!("model.layers.{i}.{name}");
-                LayerLayout {
-                    norm1: add(at("input_layernorm.weight"), &[d]),
-                    q: add(at("self_attn.q_proj.weight"), &[d, d]),
-                    q_bias: add(at("self_attn.q_proj.bias"), &[d]),
-                    k: add(at("self_attn.k_proj.weight"), &[kv, d]),
-                    k_bias: add(at("self_attn.k_proj.bias"), &[kv]),
-                    v: add(at("self_attn.v_proj.weight"), &[kv, d]),
-                    v_bias: add(at("self_attn.v_proj.bias"), &[kv]),
-                    o: add(at("self_attn.o_proj.weight"), &[d, d]),
-                    norm2: add(at("post_attention_layernorm.weight"), &[d]),
-                    gate: add(at("mlp.gate_proj.weight"), &[f, d]),
-                    up: add(at("mlp.up_proj.weight"), &[f, d]),
-                    down: add(at("mlp.down_proj.weight"), &[d, f]),
-                }
-            })
-            .collect();
-        let norm = add("model.norm.weight".into(), &[d]);
-        let head = if config.tie_word_embeddings {
-            embed.clone()
-        } else {
-            add("lm_head.weight".into(), &[config.vocab_size, d])
-        };
-        Self { entries, embed, layers, norm, head }
+    /// Appends a tensor and returns its place.
+    pub(crate) fn add(&mut self, name: String, shape: &[usize]) -> Range<usize> {
+        let start = self.len();
+        let range = start..start + shape.iter().product::<usize>();
+        self.entries.push(Entry { name, shape: shape.to_vec(), range: range.clone() });
+        range
     }
 
     /// Length of the flat vector.
@@ -101,5 +49,103 @@ impl Layout {
     /// Whether there are no tensors.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The places of a model's weights, by what they are for.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) embed: Range<usize>,
+    pub(crate) layers: Vec<LayerPlaces>,
+    pub(crate) norm: Range<usize>,
+    /// The output layer; the embedding itself where they are tied.
+    pub(crate) head: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LayerPlaces {
+    pub(crate) norm1: Range<usize>,
+    pub(crate) q: LinearPlace,
+    pub(crate) k: LinearPlace,
+    pub(crate) v: LinearPlace,
+    /// The norms of each head's queries and keys, where there are any.
+    pub(crate) qk_norm: Option<(Range<usize>, Range<usize>)>,
+    pub(crate) o: LinearPlace,
+    pub(crate) norm2: Range<usize>,
+    pub(crate) gate: LinearPlace,
+    pub(crate) up: LinearPlace,
+    pub(crate) down: LinearPlace,
+}
+
+impl LayerPlaces {
+    /// The linear layers, in the order of [`LINEAR_NAMES`].
+    pub(crate) fn linears(&self) -> [&LinearPlace; 7] {
+        let Self { q, k, v, o, gate, up, down, .. } = self;
+        [q, k, v, o, gate, up, down]
+    }
+}
+
+/// What the linear layers of a block are called in a checkpoint.
+pub(crate) const LINEAR_NAMES: [&str; 7] = [
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+];
+
+/// A linear layer: a matrix of `output` rows of `input`, and perhaps a bias.
+#[derive(Debug, Clone)]
+pub(crate) struct LinearPlace {
+    pub(crate) weight: Range<usize>,
+    pub(crate) bias: Option<Range<usize>>,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+}
+
+impl Places {
+    /// The places of all weights of a model, and the layout that they make up.
+    pub(crate) fn new(config: &Config) -> (Self, Layout) {
+        let mut layout = Layout::default();
+        let d = config.hidden_size;
+        let embed = layout.add("model.embed_tokens.weight".into(), &[config.vocab_size, d]);
+        let layers = (0..config.num_hidden_layers).map(|i| layer(config, i, &mut layout)).collect();
+        let norm = layout.add("model.norm.weight".into(), &[d]);
+        let head = if config.tie_word_embeddings {
+            embed.clone()
+        } else {
+            layout.add("lm_head.weight".into(), &[config.vocab_size, d])
+        };
+        (Self { embed, layers, norm, head }, layout)
+    }
+}
+
+fn layer(config: &Config, i: usize, layout: &mut Layout) -> LayerPlaces {
+    let (d, q, kv, f) =
+        (config.hidden_size, config.q_size(), config.kv_size(), config.intermediate_size);
+    let at = |name: &str| format!("model.layers.{i}.{name}");
+    let linear = |layout: &mut Layout, name: &str, (output, input): (usize, usize), bias: bool| {
+        let weight = layout.add(at(&format!("{name}.weight")), &[output, input]);
+        let bias = bias.then(|| layout.add(at(&format!("{name}.bias")), &[output]));
+        LinearPlace { weight, bias, input, output }
+    };
+    let [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj] = LINEAR_NAMES;
+    let biases = config.biases;
+    LayerPlaces {
+        norm1: layout.add(at("input_layernorm.weight"), &[d]),
+        q: linear(layout, q_proj, (q, d), biases.qkv),
+        k: linear(layout, k_proj, (kv, d), biases.qkv),
+        v: linear(layout, v_proj, (kv, d), biases.qkv),
+        qk_norm: config.has_qk_norm().then(|| {
+            let mut norm = |name: &str| layout.add(at(name), &[config.head_dim]);
+            (norm("self_attn.q_norm.weight"), norm("self_attn.k_norm.weight"))
+        }),
+        o: linear(layout, o_proj, (d, q), biases.o),
+        norm2: layout.add(at("post_attention_layernorm.weight"), &[d]),
+        gate: linear(layout, gate_proj, (f, d), biases.mlp),
+        up: linear(layout, up_proj, (f, d), biases.mlp),
+        down: linear(layout, down_proj, (d, f), biases.mlp),
     }
 }

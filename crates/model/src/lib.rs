@@ -5,22 +5,33 @@
 //! at a time from a cache. Both run the same kernels in the same order, so a sampled log-prob
 //! has the very bits that training computes for it.
 
+mod adapter;
+mod chat;
 mod checkpoint;
+mod chunk;
 mod config;
 mod decoder;
 mod error;
+mod fields;
 mod layout;
+mod linear;
 mod model;
 mod ops;
+mod share;
+mod tensors;
 mod tokenizer;
 mod transformer;
 
-pub use checkpoint::{read_tensors, write_tensors};
-pub use config::Config;
+pub use adapter::AdapterSpec;
+pub use chat::{ChatTemplate, Message};
+pub use chunk::{Chunk, Segment};
+pub use config::{Config, Dtype, Family};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use layout::{Entry, Layout};
 pub use model::Model;
 pub use ops::{AdamW, Isa, adamw, sum_of_squares};
+pub use share::share;
+pub use tensors::{read_tensors, write_tensors};
 pub use tokenizer::Tokenizer;
-pub use transformer::{Chunk, Segment, Tape};
+pub use transformer::{Slopes, Tape};

@@ -1,9 +1,14 @@
 //! A model: its shape, its weights, and the packed copies that the kernels read.
 
+use std::ops::Range;
+
 use crate::{
     Config, Layout,
+    adapter::Adapter,
+    layout::{LinearPlace, Places},
+    linear::Linear,
     ops::{Head, Rope},
-    transformer::Linear,
+    share,
 };
 
 /// The packed linear layers of one block.
@@ -18,34 +23,51 @@ pub(crate) struct LayerLinears {
     pub(crate) down: Linear,
 }
 
-/// A decoder-only transformer of the Qwen2 shape, in f32.
+impl LayerLinears {
+    pub(crate) fn all_mut(&mut self) -> [&mut Linear; 7] {
+        let Self { q, k, v, o, gate, up, down } = self;
+        [q, k, v, o, gate, up, down]
+    }
+}
+
+/// A decoder-only transformer of the Qwen2, Qwen3 or Llama shape, in f32.
+///
+/// It learns either all of its weights or, where it has an adapter, those of the adapter
+/// alone: [`Model::params`] is the flat vector that learns and [`Model::layout`] says what is
+/// in it. The optimizer and the gradient know no difference.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// Its shape.
     pub config: Config,
-    /// Where each weight lies.
+    /// What learns, and where each tensor of it lies in [`Model::params`].
     pub layout: Layout,
-    pub(crate) params: Vec<f32>,
+    pub(crate) base: Layout,
+    pub(crate) places: Places,
+    pub(crate) weights: Vec<f32>,
+    pub(crate) adapter: Option<Adapter>,
     pub(crate) rope: Rope,
     pub(crate) linears: Vec<LayerLinears>,
     pub(crate) head: Head,
 }
 
 impl Model {
-    /// A model with these weights, which must have the length of the layout.
-    pub fn new(config: Config, params: Vec<f32>) -> Self {
-        let layout = Layout::new(&config);
-        assert_eq!(params.len(), layout.len(), "the weights fill the layout");
+    /// A model with these weights, which must have the length of its layout.
+    pub fn new(config: Config, weights: Vec<f32>) -> Self {
+        let (places, base) = Places::new(&config);
+        assert_eq!(weights.len(), base.len(), "the weights fill the layout");
         let positions = config.max_position_embeddings;
         let mut model = Self {
-            rope: Rope::new(config.head_dim(), positions, config.rope_theta),
+            rope: Rope::new(config.frequencies(), positions),
             linears: vec![LayerLinears::default(); config.num_hidden_layers],
             head: Head::default(),
+            layout: base.clone(),
+            adapter: None,
             config,
-            layout,
-            params,
+            base,
+            places,
+            weights,
         };
-        model.repack();
+        model.repack(1);
         model
     }
 
@@ -53,46 +75,74 @@ impl Model {
     /// outputs scaled down by the root of twice the depth, norms one, biases zero. `normal`
     /// gives standard normal numbers.
     pub fn random(config: Config, mut normal: impl FnMut() -> f32) -> Self {
-        let layout = Layout::new(&config);
-        let mut params = vec![0.0; layout.len()];
+        let (_, layout) = Places::new(&config);
+        let mut weights = vec![0.0; layout.len()];
         let std = config.initializer_range as f32;
         let residual = std / (2.0 * config.num_hidden_layers as f32).sqrt();
         for entry in &layout.entries {
-            let weights = &mut params[entry.range.clone()];
+            let tensor = &mut weights[entry.range.clone()];
             if entry.name.ends_with("norm.weight") {
-                weights.fill(1.0);
+                tensor.fill(1.0);
             } else if entry.decays() {
                 let out = ["o_proj.weight", "down_proj.weight"];
                 let std = if out.iter().any(|o| entry.name.ends_with(o)) { residual } else { std };
-                weights.iter_mut().for_each(|w| *w = std * normal());
+                tensor.iter_mut().for_each(|w| *w = std * normal());
             }
         }
-        Self::new(config, params)
+        Self::new(config, weights)
     }
 
-    /// All weights, in the order of the layout.
+    /// What learns, in the order of the layout.
     pub fn params(&self) -> &[f32] {
-        &self.params
+        self.adapter.as_ref().map_or(&self.weights, |a| &a.params)
     }
 
-    /// Changes the weights, then refreshes what the kernels read.
-    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
-        change(&mut self.params);
-        self.repack();
+    /// How many weights the model has, those of its adapter not among them.
+    pub fn n_weights(&self) -> usize {
+        self.weights.len()
     }
 
-    fn repack(&mut self) {
-        let c = &self.config;
-        let (d, kv, f) = (c.hidden_size, c.kv_size(), c.intermediate_size);
-        for (w, at) in self.linears.iter_mut().zip(&self.layout.layers) {
-            w.q.pack(&self.params[at.q.clone()], d, d);
-            w.k.pack(&self.params[at.k.clone()], d, kv);
-            w.v.pack(&self.params[at.v.clone()], d, kv);
-            w.o.pack(&self.params[at.o.clone()], d, d);
-            w.gate.pack(&self.params[at.gate.clone()], d, f);
-            w.up.pack(&self.params[at.up.clone()], d, f);
-            w.down.pack(&self.params[at.down.clone()], f, d);
+    /// Changes what learns, then refreshes what the kernels read, on up to `threads` threads.
+    pub fn update(&mut self, threads: usize, change: impl FnOnce(&mut [f32])) {
+        match &mut self.adapter {
+            Some(adapter) => {
+                change(&mut adapter.params);
+                self.repack_adapter();
+            }
+            None => {
+                change(&mut self.weights);
+                self.repack(threads);
+            }
         }
-        self.head.pack(&self.params[self.layout.head.clone()], c.vocab_size, d);
+    }
+
+    pub(crate) fn weight(&self, at: &Range<usize>) -> &[f32] {
+        &self.weights[at.clone()]
+    }
+
+    pub(crate) fn bias(&self, at: &LinearPlace) -> Option<&[f32]> {
+        at.bias.as_ref().map(|at| self.weight(at))
+    }
+
+    pub(crate) fn repack(&mut self, threads: usize) {
+        let weights = &self.weights;
+        share(threads, self.linears.iter_mut().zip(&self.places.layers), |(linears, at)| {
+            for (linear, at) in linears.all_mut().into_iter().zip(at.linears()) {
+                linear.pack(&weights[at.weight.clone()], at.input, at.output);
+            }
+        });
+        let (vocab, d) = (self.config.vocab_size, self.config.hidden_size);
+        self.head.pack(&self.weights[self.places.head.clone()], vocab, d);
+    }
+
+    pub(crate) fn repack_adapter(&mut self) {
+        let Some(adapter) = &self.adapter else { return };
+        for (linears, places) in self.linears.iter_mut().zip(&adapter.places) {
+            for (linear, place) in linears.all_mut().into_iter().zip(places) {
+                if let Some(place) = place {
+                    linear.pack_update(place, &adapter.params);
+                }
+            }
+        }
     }
 }

@@ -105,6 +105,20 @@ impl Tokenizer {
         Ok(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec())
     }
 
+    /// The tokens of a text, with what the tokenizer puts around one: for many Llama models a
+    /// token that begins it.
+    ///
+    /// # Errors
+    /// If the tokenizer refuses the text.
+    pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>, ModelError> {
+        Ok(self.inner.encode_fast(text, true).map_err(wrong)?.get_ids().to_vec())
+    }
+
+    /// The token that a special text stands for.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// The text of tokens, special ones left out.
     ///
     /// # Errors

@@ -3,85 +3,27 @@
 //! A chunk packs sequences of any length with no padding. Sequences that share a prompt hold
 //! it once: a segment may name an earlier segment as its prefix.
 
+use std::ops::Range;
+
 use crate::{
-    Config, Model, ModelError,
+    Chunk, Model, ModelError,
+    layout::LinearPlace,
+    linear::{Linear, LowRankScratch},
     ops::{
-        AttentionScratch, HeadScratch, Heads, Panels, Span, Stats, View, attend, attend_backward,
-        gemm, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
+        AttentionScratch, HeadScratch, Heads, Panels, Span, Stats, TargetSlopes, View, attend,
+        attend_backward, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
     },
 };
 
-/// A run of consecutive tokens of a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// Its first row in the chunk.
-    pub start: usize,
-    /// How many rows.
-    pub len: usize,
-    /// The index of the segment whose tokens come before; that one has no prefix itself.
-    pub prefix: Option<usize>,
-}
-
-/// Tokens to run through the model, and the predictions that matter.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Chunk {
-    /// All tokens, segment after segment.
-    pub tokens: Vec<u32>,
-    /// How they hang together.
-    pub segments: Vec<Segment>,
-    /// `(row, token)`: the log-prob of `token` given everything up to and including `row`.
-    pub targets: Vec<(usize, u32)>,
-}
-
-impl Chunk {
-    /// Appends a segment and returns its index.
-    pub fn push(&mut self, tokens: &[u32], prefix: Option<usize>) -> usize {
-        self.segments.push(Segment { start: self.tokens.len(), len: tokens.len(), prefix });
-        self.tokens.extend_from_slice(tokens);
-        self.segments.len() - 1
-    }
-
-    /// Appends a prompt with its completions and targets every completion token. Completions
-    /// must not be empty.
-    pub fn push_group(&mut self, prompt: &[u32], completions: &[&[u32]]) {
-        let root = self.push(prompt, None);
-        let last = self.segments[root].start + prompt.len() - 1;
-        for completion in completions {
-            let start = self.tokens.len();
-            // The last token of a completion is predicted, never read.
-            self.push(&completion[..completion.len() - 1], Some(root));
-            for (i, token) in completion.iter().enumerate() {
-                let row = if i == 0 { last } else { start + i - 1 };
-                self.targets.push((row, *token));
-            }
-        }
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let prefix = |s: &Segment| match s.prefix {
-            Some(i) => (self.segments[i].start, self.segments[i].len),
-            None => (s.start, 0),
-        };
-        self.segments
-            .iter()
-            .map(|s| Span { start: s.start, len: s.len, prefix: prefix(s) })
-            .collect()
-    }
-
-    fn check(&self, config: &Config) -> Result<(), ModelError> {
-        let bad = |what: String| Err(ModelError::Input(what));
-        if let Some(t) = self.tokens.iter().find(|t| **t as usize >= config.vocab_size) {
-            return bad(format!("token {t} is not below vocab_size {}", config.vocab_size));
-        }
-        for span in self.spans() {
-            let n = span.prefix.1 + span.len;
-            if n > config.max_position_embeddings {
-                let max = config.max_position_embeddings;
-                return bad(format!("a sequence of {n} tokens exceeds the limit of {max}"));
-            }
-        }
-        Ok(())
-    }
+/// The derivatives of a loss by what a forward pass found, one a target of the chunk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Slopes<'a> {
+    /// By the log-probs.
+    pub log_probs: &'a [f32],
+    /// By the entropies; empty for none.
+    pub entropies: &'a [f32],
+    /// By a linear function of [`Tape::hidden`], and its weights; empty for none.
+    pub hidden: (&'a [f32], &'a [f32]),
 }
 
 /// What one block keeps for its backward pass; rows are tokens.
@@ -90,6 +32,11 @@ struct LayerTape {
     input: Vec<f32>,
     norm1: Vec<f32>,
     rstd1: Vec<f32>,
+    /// Queries and keys before their norms, and the norms' factors, where there are norms.
+    raw_q: Vec<f32>,
+    raw_k: Vec<f32>,
+    rstd_q: Vec<f32>,
+    rstd_k: Vec<f32>,
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
@@ -116,6 +63,8 @@ pub struct Tape {
     rows: Vec<usize>,
     targets: Vec<(usize, u32)>,
     order: Vec<usize>,
+    /// Where in `selected` the row of each target is, in the order of the chunk.
+    places: Vec<usize>,
     sorted: Vec<f32>,
     stats: Vec<Stats>,
     log_probs: Vec<f32>,
@@ -128,6 +77,9 @@ pub struct Tape {
     dk: Vec<f32>,
     dv: Vec<f32>,
     packed: Panels,
+    low: LowRankScratch,
+    /// Gradients that nobody wants: those of a frozen norm.
+    spare: Vec<f32>,
 }
 
 impl Tape {
@@ -141,6 +93,12 @@ impl Tape {
         &self.selected
     }
 
+    /// The normalised last state from which a target was predicted, after a forward pass.
+    pub fn hidden(&self, target: usize) -> &[f32] {
+        let width = self.selected.len() / self.rows.len();
+        &self.selected[self.places[target] * width..][..width]
+    }
+
     /// The keys (rotated) and values of a layer after a forward pass.
     pub(crate) fn keys_values(&self, layer: usize) -> (&[f32], &[f32]) {
         (&self.layers[layer].k, &self.layers[layer].v)
@@ -149,52 +107,6 @@ impl Tape {
     /// The entropy, in nats, of the distribution at each target.
     pub fn entropies(&self) -> &[f32] {
         &self.entropies
-    }
-}
-
-/// A linear layer packed for both directions.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Linear {
-    pub(crate) forward: Panels,
-    backward: Panels,
-    pub(crate) input: usize,
-    pub(crate) output: usize,
-}
-
-impl Linear {
-    /// `weight` has `output` rows of `input` floats.
-    pub(crate) fn pack(&mut self, weight: &[f32], input: usize, output: usize) {
-        (self.input, self.output) = (input, output);
-        self.forward.pack(View::transposed(weight, input), input, output);
-        self.backward.pack(View::rows(weight, input), output, input);
-    }
-
-    /// `y (+)= x W^T` for `rows` rows.
-    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], rows: usize, accumulate: bool) {
-        let shape = (rows, self.output, self.input);
-        let x = View::rows(x, self.input);
-        gemm(y, self.output, shape, x, self.forward.rhs(), accumulate);
-    }
-
-    /// `y = x W^T + bias`.
-    pub(crate) fn apply_biased(&self, x: &[f32], bias: &[f32], y: &mut [f32], rows: usize) {
-        for row in y.chunks_exact_mut(self.output).take(rows) {
-            row.copy_from_slice(bias);
-        }
-        self.apply(x, y, rows, true);
-    }
-
-    /// `dx (+)= dy W`.
-    fn pull(&self, dy: &[f32], dx: &mut [f32], rows: usize, accumulate: bool) {
-        let shape = (rows, self.input, self.output);
-        let dy = View::rows(dy, self.output);
-        gemm(dx, self.input, shape, dy, self.backward.rhs(), accumulate);
-    }
-
-    /// `dW += dy^T x`, for `x` already packed.
-    fn weigh(&self, dy: &[f32], x: &Panels, dweight: &mut [f32], rows: usize) {
-        let shape = (self.output, self.input, rows);
-        gemm(dweight, self.input, shape, View::transposed(dy, self.output), x.rhs(), true);
     }
 }
 
@@ -222,6 +134,25 @@ impl Model {
         temperature: f32,
         tape: &mut Tape,
     ) -> Result<(), ModelError> {
+        tape.low.off = false;
+        self.run(chunk, temperature, tape)
+    }
+
+    /// The same with the adapter left out: the reference policy of a model that learns by one.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn forward_reference(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        tape: &mut Tape,
+    ) -> Result<(), ModelError> {
+        tape.low.off = true;
+        self.run(chunk, temperature, tape)
+    }
+
+    fn run(&self, chunk: &Chunk, temperature: f32, tape: &mut Tape) -> Result<(), ModelError> {
         chunk.check(&self.config)?;
         self.prepare(chunk, tape);
         for layer in 0..self.config.num_hidden_layers {
@@ -241,13 +172,37 @@ impl Model {
         grads: &mut [f32],
         tape: &mut Tape,
     ) {
-        assert_eq!(dlog_probs.len(), chunk.targets.len(), "one derivative a target");
-        self.finish_backward(chunk, 1.0 / temperature, dlog_probs, grads, tape);
+        let slopes = Slopes { log_probs: dlog_probs, ..Slopes::default() };
+        self.backward_from(chunk, temperature, slopes, grads, tape);
+    }
+
+    /// As [`Model::backward`], for a loss that also depends on entropies or last states.
+    ///
+    /// # Panics
+    /// If there is not one derivative a target.
+    pub fn backward_from(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        slopes: Slopes<'_>,
+        grads: &mut [f32],
+        tape: &mut Tape,
+    ) {
+        let n = chunk.targets.len();
+        assert_eq!(slopes.log_probs.len(), n, "one derivative a target");
+        for others in [slopes.entropies, slopes.hidden.0] {
+            assert!([0, n].contains(&others.len()), "one derivative a target");
+        }
+        assert!(!tape.low.off, "the reference does not learn");
+        self.finish_backward(chunk, 1.0 / temperature, slopes, grads, tape);
         for layer in (0..self.config.num_hidden_layers).rev() {
             self.block_backward(layer, chunk.tokens.len(), grads, tape);
         }
+        if self.adapter.is_some() {
+            return;
+        }
         let d = self.config.hidden_size;
-        let dembed = &mut grads[self.layout.embed.clone()];
+        let dembed = &mut grads[self.places.embed.clone()];
         for (token, dx) in chunk.tokens.iter().zip(tape.dx.chunks_exact(d)) {
             add_columns(dx, &mut dembed[*token as usize * d..][..d]);
         }
@@ -257,7 +212,7 @@ impl Model {
         Heads {
             query: self.config.num_attention_heads,
             kv: self.config.num_key_value_heads,
-            dim: self.config.head_dim(),
+            dim: self.config.head_dim,
         }
     }
 
@@ -269,7 +224,7 @@ impl Model {
             tape.positions.extend(span.prefix.1..span.prefix.1 + span.len);
         }
         tape.layers.resize_with(self.config.num_hidden_layers, LayerTape::default);
-        let embed = &self.params[self.layout.embed.clone()];
+        let embed = &self.weights[self.places.embed.clone()];
         tape.x.clear();
         for token in &chunk.tokens {
             tape.x.extend_from_slice(&embed[*token as usize * d..][..d]);
@@ -278,18 +233,13 @@ impl Model {
 
     fn block(&self, layer: usize, n: usize, tape: &mut Tape) {
         let c = &self.config;
-        let (d, kv, f) = (c.hidden_size, c.kv_size(), c.intermediate_size);
-        let (at, w) = (&self.layout.layers[layer], &self.linears[layer]);
-        let p = |r: &std::ops::Range<usize>| &self.params[r.clone()];
-        let eps = c.rms_norm_eps as f32;
+        let (d, f) = (c.hidden_size, c.intermediate_size);
+        let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
         let t = &mut tape.layers[layer];
         for (buffer, width) in [
             (&mut t.norm1, d),
             (&mut t.rstd1, 1),
-            (&mut t.q, d),
-            (&mut t.k, kv),
-            (&mut t.v, kv),
-            (&mut t.attended, d),
+            (&mut t.attended, c.q_size()),
             (&mut t.norm2, d),
             (&mut t.rstd2, 1),
             (&mut t.gate, f),
@@ -298,51 +248,84 @@ impl Model {
         ] {
             sized(buffer, n * width);
         }
+        let (eps, low) = (c.rms_norm_eps as f32, &mut tape.low);
         t.input.clone_from(&tape.x);
-        rms_norm(&t.input, p(&at.norm1), eps, &mut t.norm1, &mut t.rstd1);
-        w.q.apply_biased(&t.norm1, p(&at.q_bias), &mut t.q, n);
-        w.k.apply_biased(&t.norm1, p(&at.k_bias), &mut t.k, n);
-        w.v.apply_biased(&t.norm1, p(&at.v_bias), &mut t.v, n);
-        for (i, position) in tape.positions.iter().enumerate() {
-            self.rope.apply(&mut t.q[i * d..][..d], *position);
-            self.rope.apply(&mut t.k[i * kv..][..kv], *position);
-        }
+        rms_norm(&t.input, self.weight(&at.norm1), eps, &mut t.norm1, &mut t.rstd1);
+        self.queries_keys_values(layer, &tape.positions, t, low);
         let qkv = (&t.q[..], &t.k[..], &t.v[..]);
         attend(qkv, &mut t.attended, self.heads(), &tape.spans, &mut tape.attention);
         t.middle.clone_from(&t.input);
-        w.o.apply(&t.attended, &mut t.middle, n, true);
-        rms_norm(&t.middle, p(&at.norm2), eps, &mut t.norm2, &mut t.rstd2);
-        w.gate.apply(&t.norm2, &mut t.gate, n, false);
-        w.up.apply(&t.norm2, &mut t.up, n, false);
+        w.o.add(&t.attended, self.bias(&at.o), &mut t.middle, n, low);
+        rms_norm(&t.middle, self.weight(&at.norm2), eps, &mut t.norm2, &mut t.rstd2);
+        w.gate.write(&t.norm2, self.bias(&at.gate), &mut t.gate, n, low);
+        w.up.write(&t.norm2, self.bias(&at.up), &mut t.up, n, low);
         swiglu(&t.gate, &t.up, &mut t.hidden);
         tape.x.clone_from(&t.middle);
-        w.down.apply(&t.hidden, &mut tape.x, n, true);
+        w.down.add(&t.hidden, self.bias(&at.down), &mut tape.x, n, low);
+    }
+
+    /// Queries, keys and values of a block: normalised head by head where the family does
+    /// that, rotated to their positions.
+    fn queries_keys_values(
+        &self,
+        layer: usize,
+        positions: &[usize],
+        t: &mut LayerTape,
+        low: &mut LowRankScratch,
+    ) {
+        let c = &self.config;
+        let (n, dq, dk) = (positions.len(), c.q_size(), c.kv_size());
+        let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
+        for (buffer, width) in [(&mut t.q, dq), (&mut t.k, dk), (&mut t.v, dk)] {
+            sized(buffer, n * width);
+        }
+        w.q.write(&t.norm1, self.bias(&at.q), &mut t.q, n, low);
+        w.k.write(&t.norm1, self.bias(&at.k), &mut t.k, n, low);
+        w.v.write(&t.norm1, self.bias(&at.v), &mut t.v, n, low);
+        if let Some((q_norm, k_norm)) = &at.qk_norm {
+            let eps = c.rms_norm_eps as f32;
+            for (x, raw, rstd, norm) in [
+                (&mut t.q, &mut t.raw_q, &mut t.rstd_q, q_norm),
+                (&mut t.k, &mut t.raw_k, &mut t.rstd_k, k_norm),
+            ] {
+                raw.clone_from(x);
+                sized(rstd, x.len() / c.head_dim);
+                rms_norm(raw, self.weight(norm), eps, x, rstd);
+            }
+        }
+        for (i, position) in positions.iter().enumerate() {
+            self.rope.apply(&mut t.q[i * dq..][..dq], *position);
+            self.rope.apply(&mut t.k[i * dk..][..dk], *position);
+        }
     }
 
     fn block_backward(&self, layer: usize, n: usize, grads: &mut [f32], tape: &mut Tape) {
-        let (at, w) = (&self.layout.layers[layer], &self.linears[layer]);
+        let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
+        let (d, dq, f) =
+            (self.config.hidden_size, self.config.q_size(), self.config.intermediate_size);
         let t = &mut tape.layers[layer];
-        let p = |r: &std::ops::Range<usize>| &self.params[r.clone()];
+        let (packed, low) = (&mut tape.packed, &mut tape.low);
 
         // Feed-forward: dx is the gradient of the block's output and, through the residual,
         // of its middle.
-        tape.packed.pack(View::rows(&t.hidden, w.down.input), n, w.down.input);
-        w.down.weigh(&tape.dx, &tape.packed, &mut grads[at.down.clone()], n);
-        w.down.pull(&tape.dx, &mut t.hidden, n, false);
+        packed.pack(View::rows(&t.hidden, f), n, f);
+        self.learn((&w.down, &at.down), &tape.dx, (&t.hidden, packed), grads, low);
+        w.down.pull(&tape.dx, &mut t.hidden, (n, false), low);
         swiglu_backward(&mut t.gate, &mut t.up, &t.hidden);
-        tape.packed.pack(View::rows(&t.norm2, w.gate.input), n, w.gate.input);
-        w.gate.weigh(&t.gate, &tape.packed, &mut grads[at.gate.clone()], n);
-        w.up.weigh(&t.up, &tape.packed, &mut grads[at.up.clone()], n);
-        sized(&mut tape.dmid, n * w.gate.input);
-        w.gate.pull(&t.gate, &mut tape.dmid, n, false);
-        w.up.pull(&t.up, &mut tape.dmid, n, true);
-        let dw = &mut grads[at.norm2.clone()];
-        rms_norm_backward(&t.middle, p(&at.norm2), &t.rstd2, &tape.dmid, &mut tape.dx, dw);
+        packed.pack(View::rows(&t.norm2, d), n, d);
+        self.learn((&w.gate, &at.gate), &t.gate, (&t.norm2, packed), grads, low);
+        self.learn((&w.up, &at.up), &t.up, (&t.norm2, packed), grads, low);
+        sized(&mut tape.dmid, n * d.max(dq));
+        w.gate.pull(&t.gate, &mut tape.dmid, (n, false), low);
+        w.up.pull(&t.up, &mut tape.dmid, (n, true), low);
+        let dw = self.norm_grads(&at.norm2, grads, &mut tape.spare);
+        let norm2 = self.weight(&at.norm2);
+        rms_norm_backward(&t.middle, norm2, &t.rstd2, &tape.dmid, &mut tape.dx, dw);
 
         // Attention.
-        tape.packed.pack(View::rows(&t.attended, w.o.input), n, w.o.input);
-        w.o.weigh(&tape.dx, &tape.packed, &mut grads[at.o.clone()], n);
-        w.o.pull(&tape.dx, &mut tape.dmid, n, false);
+        packed.pack(View::rows(&t.attended, dq), n, dq);
+        self.learn((&w.o, &at.o), &tape.dx, (&t.attended, packed), grads, low);
+        w.o.pull(&tape.dx, &mut tape.dmid, (n, false), low);
         sized(&mut tape.dq, t.q.len());
         for (buffer, like) in [(&mut tape.dk, &t.k), (&mut tape.dv, &t.v)] {
             buffer.clear();
@@ -352,23 +335,74 @@ impl Model {
         let dqkv = (&mut tape.dq[..], &mut tape.dk[..], &mut tape.dv[..]);
         let scratch = &mut tape.attention;
         attend_backward(qkv, &tape.dmid, dqkv, self.heads(), &tape.spans, scratch);
+        self.queries_keys_backward(layer, grads, tape);
+        let t = &mut tape.layers[layer];
+        let (packed, low) = (&mut tape.packed, &mut tape.low);
+        packed.pack(View::rows(&t.norm1, d), n, d);
+        let parts = [(&w.q, &at.q, &tape.dq), (&w.k, &at.k, &tape.dk), (&w.v, &at.v, &tape.dv)];
+        for (i, (linear, place, dy)) in parts.into_iter().enumerate() {
+            self.learn((linear, place), dy, (&t.norm1, packed), grads, low);
+            linear.pull(dy, &mut tape.dmid, (n, i > 0), low);
+        }
+        let dw = self.norm_grads(&at.norm1, grads, &mut tape.spare);
+        let norm1 = self.weight(&at.norm1);
+        rms_norm_backward(&t.input, norm1, &t.rstd1, &tape.dmid, &mut tape.dx, dw);
+    }
+
+    /// Takes the gradients of queries and keys back through rotation and norms.
+    fn queries_keys_backward(&self, layer: usize, grads: &mut [f32], tape: &mut Tape) {
+        let (dq, dk) = (self.config.q_size(), self.config.kv_size());
         for (i, position) in tape.positions.iter().enumerate() {
-            self.rope.apply_backward(&mut tape.dq[i * w.q.output..][..w.q.output], *position);
-            self.rope.apply_backward(&mut tape.dk[i * w.k.output..][..w.k.output], *position);
+            self.rope.apply_backward(&mut tape.dq[i * dq..][..dq], *position);
+            self.rope.apply_backward(&mut tape.dk[i * dk..][..dk], *position);
         }
-        tape.packed.pack(View::rows(&t.norm1, w.q.input), n, w.q.input);
-        let parts = [
-            (&w.q, &tape.dq, &at.q, &at.q_bias),
-            (&w.k, &tape.dk, &at.k, &at.k_bias),
-            (&w.v, &tape.dv, &at.v, &at.v_bias),
-        ];
-        for (i, (linear, dy, weight, bias)) in parts.into_iter().enumerate() {
-            linear.weigh(dy, &tape.packed, &mut grads[weight.clone()], n);
+        let Some((q_norm, k_norm)) = &self.places.layers[layer].qk_norm else { return };
+        // The rotated queries and keys are not needed any more: their memory takes the result.
+        let t = &mut tape.layers[layer];
+        for (dy, dx, raw, rstd, norm) in [
+            (&mut tape.dq, &mut t.q, &t.raw_q, &t.rstd_q, q_norm),
+            (&mut tape.dk, &mut t.k, &t.raw_k, &t.rstd_k, k_norm),
+        ] {
+            dx.fill(0.0);
+            let dw = self.norm_grads(norm, grads, &mut tape.spare);
+            rms_norm_backward(raw, self.weight(norm), rstd, dy, dx, dw);
+            std::mem::swap(dy, dx);
+        }
+    }
+
+    /// Adds to `grads` what `dy`, the gradient of a linear layer's output, says about its
+    /// weights, or about the adapter's where the model learns by one.
+    fn learn(
+        &self,
+        (linear, at): (&Linear, &LinearPlace),
+        dy: &[f32],
+        (x, packed): (&[f32], &Panels),
+        grads: &mut [f32],
+        low: &mut LowRankScratch,
+    ) {
+        let n = dy.len() / at.output;
+        if self.adapter.is_some() {
+            linear.weigh_update(dy, (x, packed), grads, n, low);
+            return;
+        }
+        linear.weigh(dy, packed, &mut grads[at.weight.clone()], n);
+        if let Some(bias) = &at.bias {
             add_columns(dy, &mut grads[bias.clone()]);
-            linear.pull(dy, &mut tape.dmid, n, i > 0);
         }
-        let dw = &mut grads[at.norm1.clone()];
-        rms_norm_backward(&t.input, p(&at.norm1), &t.rstd1, &tape.dmid, &mut tape.dx, dw);
+    }
+
+    /// Where the gradient of a norm goes: nowhere, where the model learns by an adapter.
+    fn norm_grads<'g>(
+        &self,
+        at: &Range<usize>,
+        grads: &'g mut [f32],
+        spare: &'g mut Vec<f32>,
+    ) -> &'g mut [f32] {
+        if self.adapter.is_none() {
+            return &mut grads[at.clone()];
+        }
+        sized(spare, at.len());
+        spare
     }
 
     /// The final norm and the output layer, on the rows that have targets.
@@ -378,7 +412,7 @@ impl Model {
         sized(&mut tape.normed, n * d);
         sized(&mut tape.rstd, n);
         let eps = self.config.rms_norm_eps as f32;
-        let weight = &self.params[self.layout.norm.clone()];
+        let weight = self.weight(&self.places.norm);
         rms_norm(&tape.x, weight, eps, &mut tape.normed, &mut tape.rstd);
 
         tape.order.clear();
@@ -400,9 +434,11 @@ impl Model {
         self.head.log_probs(x, &tape.targets, inverse_temperature, out, head);
         tape.log_probs.resize(chunk.targets.len(), 0.0);
         tape.entropies.resize(chunk.targets.len(), 0.0);
+        tape.places.resize(chunk.targets.len(), 0);
         for (at, i) in tape.order.iter().enumerate() {
             tape.log_probs[*i] = tape.sorted[at];
-            tape.entropies[*i] = tape.stats[tape.targets[at].0].entropy;
+            tape.places[*i] = tape.targets[at].0;
+            tape.entropies[*i] = tape.stats[tape.places[*i]].entropy;
         }
     }
 
@@ -410,20 +446,27 @@ impl Model {
         &self,
         chunk: &Chunk,
         inverse_temperature: f32,
-        dlog_probs: &[f32],
+        slopes: Slopes<'_>,
         grads: &mut [f32],
         tape: &mut Tape,
     ) {
         let d = self.config.hidden_size;
         let n = chunk.tokens.len();
-        let order = tape.order.iter().map(|i| dlog_probs[*i]);
-        let weighted: Vec<((usize, u32), f32)> = tape.targets.iter().copied().zip(order).collect();
+        let entropy = |i: usize| slopes.entropies.get(i).copied().unwrap_or(0.0);
+        let order = tape.order.iter().map(|i| (slopes.log_probs[*i], entropy(*i)));
+        let weighted: Vec<TargetSlopes> = tape.targets.iter().copied().zip(order).collect();
         let mut dselected = std::mem::take(&mut tape.dmid);
         sized(&mut dselected, tape.selected.len());
         let at = (inverse_temperature, &tape.stats[..]);
-        let dhead = &mut grads[self.layout.head.clone()];
+        let dhead = self.adapter.is_none().then(|| &mut grads[self.places.head.clone()]);
         let to = (&mut dselected[..], dhead);
         self.head.backward(&tape.selected, &weighted, at, to, &mut tape.head);
+        let (dvalues, direction) = slopes.hidden;
+        for (place, dv) in tape.places.iter().zip(dvalues) {
+            for (dx, w) in dselected[place * d..][..d].iter_mut().zip(direction) {
+                *dx += dv * w;
+            }
+        }
 
         let mut dnormed = std::mem::take(&mut tape.dq);
         dnormed.clear();
@@ -433,8 +476,8 @@ impl Model {
         }
         tape.dx.clear();
         tape.dx.resize(n * d, 0.0);
-        let weight = &self.params[self.layout.norm.clone()];
-        let dweight = &mut grads[self.layout.norm.clone()];
+        let weight = self.weight(&self.places.norm);
+        let dweight = self.norm_grads(&self.places.norm, grads, &mut tape.spare);
         rms_norm_backward(&tape.x, weight, &tape.rstd, &dnormed, &mut tape.dx, dweight);
         tape.dmid = dselected;
         tape.dq = dnormed;

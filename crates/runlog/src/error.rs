@@ -45,7 +45,7 @@ pub enum RunlogError {
     #[error("the field `{field}` of an event is {value}, and a log holds only finite numbers")]
     NotFinite {
         /// The field.
-        field: &'static str,
+        field: String,
         /// Its value.
         value: f64,
     },

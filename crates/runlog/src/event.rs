@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::FamilyScore;
 
 /// The version of the format, written in [`Event::RunStarted`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One thing that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub enum Event {
         judge_errors: u32,
         /// Learning rate of the update.
         lr: f64,
+        /// What only some methods measure, by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        metrics: BTreeMap<String, f64>,
         /// For people: why a step taught nothing, for example.
         note: Option<String>,
         /// How long it took.
@@ -191,15 +194,16 @@ impl Event {
     }
 
     /// The first number that JSON cannot hold, with its field.
-    pub(crate) fn non_finite(&self) -> Option<(&'static str, f64)> {
+    pub(crate) fn non_finite(&self) -> Option<(&str, f64)> {
         self.floats().into_iter().find(|(_, value)| !value.is_finite())
     }
 
     /// Every float of the event with the name of its field.
-    fn floats(&self) -> Vec<(&'static str, f64)> {
+    fn floats(&self) -> Vec<(&str, f64)> {
         match self {
-            Self::Step { timing, .. } => {
+            Self::Step { timing, metrics, .. } => {
                 let mut floats = self.step_floats();
+                floats.extend(metrics.iter().map(|(name, value)| (name.as_str(), *value)));
                 floats.extend(timing.floats());
                 floats
             }
@@ -230,7 +234,7 @@ impl Event {
         }
     }
 
-    fn step_floats(&self) -> Vec<(&'static str, f64)> {
+    fn step_floats(&self) -> Vec<(&str, f64)> {
         let &Self::Step {
             reward_mean,
             solve_rate,
@@ -340,6 +344,7 @@ pub(crate) mod tests {
             cache_hits: 88,
             judge_errors: 0,
             lr: 5e-4,
+            metrics: BTreeMap::from([("updates".to_string(), 2.0)]),
             note: Some("two groups taught \"nothing\"\n".into()),
             timing: timing(),
         }

@@ -1,5 +1,7 @@
 //! A pass count with its uncertainty.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How many of `n` samples passed, with a 95 % interval.
@@ -24,6 +26,12 @@ impl FamilyScore {
     pub fn new(passed: u32, n: u32) -> Self {
         let (low, high) = wilson(passed, n);
         Self { passed, n, low, high }
+    }
+
+    /// The names that ended below where they began, the intervals apart: what was forgotten.
+    pub fn fallen(before: &BTreeMap<String, Self>, after: &BTreeMap<String, Self>) -> Vec<String> {
+        let fell = |(name, b): &(&String, &Self)| after.get(*name).is_some_and(|a| a.high < b.low);
+        before.iter().filter(fell).map(|(name, _)| name.clone()).collect()
     }
 
     /// The share that passed; 0 where nothing was judged.
@@ -78,6 +86,16 @@ mod tests {
 
     // At 0 of n the upper end is z^2/(n + z^2); at n of n the lower end is n/(n + z^2); at one
     // half the interval is 1/2 +- z/(2 sqrt(n + z^2)). With z^2 = 3.841458820694124:
+    #[test]
+    fn forgotten_is_what_fell_with_the_intervals_apart() {
+        let scores = |all: [(&str, u32); 3]| -> BTreeMap<String, FamilyScore> {
+            all.into_iter().map(|(name, n)| (name.to_string(), FamilyScore::new(n, 16))).collect()
+        };
+        let before = scores([("kept", 16), ("lost", 16), ("learnt", 2)]);
+        let after = scores([("kept", 14), ("lost", 8), ("learnt", 16)]);
+        assert_eq!(FamilyScore::fallen(&before, &after), ["lost"]);
+    }
+
     #[test]
     fn wilson_has_the_values_of_the_formula() {
         check(0, 16, (0.0, 3.841_458_820_694_124 / 19.841_458_820_694_124));

@@ -2,6 +2,27 @@
 
 use crate::Task;
 
+/// A task as an instruct model is asked it: what the system says, and the user. The answer is
+/// read by [`crate::program_of_reply`].
+pub fn instruction(task: &Task) -> (String, String) {
+    let system = "You are a Python programmer. Answer with one ```python block that holds a \
+                  complete function, and nothing else.";
+    let mut user = format!("{}\n", task.statement);
+    if !task.examples.is_empty() {
+        user.push_str("\nExamples:\n");
+    }
+    let name = &task.entry_point;
+    for example in &task.examples {
+        let args: Vec<String> = example.args.iter().map(ToString::to_string).collect();
+        user.push_str(&format!("{name}({}) == {}\n", args.join(", "), example.expected));
+    }
+    user.push_str(&format!(
+        "\nWrite the function:\n```python\ndef {name}({}):\n```\n",
+        task.params.join(", ")
+    ));
+    (system.to_string(), user)
+}
+
 /// The prompt of a task: the statement and the visible examples as comments, then the line
 /// that opens the function. A completion is the function's body.
 pub fn prompt(task: &Task) -> String {

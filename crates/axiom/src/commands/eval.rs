@@ -6,6 +6,7 @@ use tasks::Task;
 
 use super::{put, show};
 use crate::{
+    cli::ModelArgs,
     families,
     loops::eval,
     policy::Policy,
@@ -21,7 +22,7 @@ const COMPLETION_TOKENS_MAX: usize = 192;
 /// What to measure.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) model: String,
+    pub(crate) model: ModelArgs,
     pub(crate) families: String,
     pub(crate) recipe: EvalRecipe,
     pub(crate) examples: String,
@@ -31,7 +32,7 @@ pub(crate) struct Request {
 /// Measures a model and prints its scores.
 pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()> {
     let names = families::parse(&request.families)?;
-    let policy = Policy::load(&request.model)?;
+    let policy = Policy::load(&request.model.source())?;
     let verifier = rig::start_verifier(machine)?;
     let mut bank = Vec::new();
     for name in &names {
@@ -45,7 +46,7 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
     let scores = eval::scores(&groups);
     if json {
         return put(&json!({
-            "model": request.model,
+            "model": request.model.model,
             "split": request.recipe.split,
             "difficulty": request.recipe.difficulty,
             "samples": request.recipe.samples,

@@ -21,7 +21,7 @@ pub(crate) fn prompt(
     sampling: &Sampling,
     (machine, json): (&Machine, bool),
 ) -> Result<()> {
-    let tokens = policy.tokenizer.encode(prompt)?;
+    let tokens = policy.ask(prompt)?;
     let seeds = (0..n).map(|s| seed.child("sample", s).0).collect();
     let request = Request { prompt: tokens, seeds };
     let found = generate::generate(&policy.model, &[request], sampling, machine.threads)?;
@@ -31,7 +31,8 @@ pub(crate) fn prompt(
             let stop = completion.stop.name();
             put(&json!({ "completion": text, "stop": stop, "logprobs": completion.logprobs }))?;
         } else {
-            show(&format!("--- {}\n{prompt}{text}\n", i + 1))?;
+            let before = if policy.chats() { "" } else { prompt };
+            show(&format!("--- {}\n{before}{text}\n", i + 1))?;
         }
     }
     Ok(())
@@ -48,7 +49,7 @@ pub(crate) fn task(
     let task = Task::build(&id.parse()?)?;
     let verifier = rig::start_verifier(machine)?;
     if !json {
-        show(&tasks::prompt(&task))?;
+        show(&policy.show_prompt(&task)?)?;
     }
     let seeds = |_| (0..n).map(|s| seed.child("sample", s).0).collect();
     let answered = rig::answer(policy, vec![task], seeds, sampling, machine.threads)?;
@@ -66,7 +67,10 @@ pub(crate) fn task(
                 "sandbox": j.tier.name(),
             }))?;
         } else {
-            let body = rollout.program.split_once('\n').map_or("", |p| p.1);
+            let body = match policy.chats() {
+                true => rollout.program.as_str(),
+                false => rollout.program.split_once('\n').map_or("", |p| p.1),
+            };
             let detail =
                 if j.detail.is_empty() { String::new() } else { format!(": {}", j.detail) };
             let verdict = format!("{} {}/{}{detail}", j.verdict, j.passed, j.total);

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
+pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod generate;
+pub(crate) mod merge;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use model::Dtype;
 
 use crate::{loops, recipe::PretrainRecipe, rig::Machine};
 
@@ -10,5 +11,5 @@ use crate::{loops, recipe::PretrainRecipe, rig::Machine};
 pub(crate) fn run(recipe: &PretrainRecipe, out: &Path, machine: &Machine) -> Result<()> {
     let policy = loops::pretrain::run(recipe, machine.threads, machine.progress)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    policy.save(out)
+    policy.save(out, Dtype::F32)
 }

@@ -60,8 +60,11 @@ pub(crate) fn rollouts(
     completion_tokens_max: usize,
     (seed, threads): (Seed, usize),
 ) -> Result<Vec<Group>> {
-    let sampling =
-        Sampling { temperature: recipe.temperature, completion_tokens_max, eos: policy.eos };
+    let sampling = Sampling {
+        temperature: recipe.temperature,
+        completion_tokens_max,
+        eos: policy.eos.clone(),
+    };
     let seeds = |i: usize| {
         let task = seed.child("eval", i as u64);
         (0..recipe.samples).map(|s| task.child("sample", s).0).collect()
@@ -133,7 +136,7 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
         rig.recipe.sampling.completion_tokens_max,
         (Seed(0), rig.machine.threads),
     )?;
-    let wall_s = clock.timing(0.0, 0.0, 0.0).wall_s;
+    let wall_s = clock.timing().wall_s;
     rig.log.append(&Event::Eval {
         step: rig.next_step,
         split: recipe.split.clone(),

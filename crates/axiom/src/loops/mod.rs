@@ -7,7 +7,6 @@ use crate::rig::Rig;
 pub(crate) mod eval;
 pub(crate) mod pretrain;
 pub(crate) mod rl;
-pub(crate) mod sft;
 
 /// How a loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,7 @@ fn begin(rig: &mut Rig) -> Result<()> {
 /// step alone, so that a resumed run logs what an uninterrupted one does.
 fn after_step(rig: &mut Rig) -> Result<()> {
     rig.next_step += 1;
-    let (done, last) = (rig.next_step, rig.next_step == rig.recipe.steps);
+    let (done, last) = (rig.next_step, rig.is_done());
     let every = rig.recipe.eval.every;
     if every > 0 && done.is_multiple_of(every) && !last {
         eval::run(rig, "step")?;

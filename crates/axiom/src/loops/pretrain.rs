@@ -4,12 +4,10 @@
 //! and the model learns to continue each prompt. Nothing is executed here.
 
 use anyhow::{Context as _, Result};
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Config, Model, Tokenizer};
 use rand::Rng as _;
+use serde_json::json;
 use tasks::corpus::{Corpus, Document, PROGRAMS_PER_QUESTION};
 
 use crate::{policy::Policy, progress::Progress, recipe::PretrainRecipe, seed::Seed};
@@ -38,15 +36,19 @@ pub(crate) fn run(recipe: &PretrainRecipe, threads: usize, progress: Progress) -
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let nll =
-        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
     let mut learner = Learner::new(optimizer, policy.model.layout.len());
     let (mut seen, mut document, mut step) = (0, 0, 0u64);
     let bar = progress.bar(recipe.tokens, "tokens");
     while seen < recipe.tokens {
         let (batch, next, tokens) = batch(&corpus, &policy, document, recipe.batch_tokens)?;
         let lr = learning_rate(recipe, seen, step);
-        let report = learner.step(&mut policy.model, &batch, &nll, (lr, 1.0), Threads(threads))?;
+        let report = learner.step(
+            &mut policy.model,
+            &batch,
+            &Objective::NLL,
+            (lr, 1.0),
+            Threads(threads),
+        )?;
         (document, step, seen) = (next, step + 1, seen + tokens);
         bar.set(seen, &format!("loss {:.4}", report.loss));
         if step.is_multiple_of(200) {
@@ -68,25 +70,24 @@ fn train_tokenizer(corpus: &Corpus, recipe: &PretrainRecipe) -> Result<Tokenizer
 
 fn config(recipe: &PretrainRecipe, tokenizer: &Tokenizer) -> Result<Config> {
     let end = tokenizer.encode("<|endoftext|>")?;
-    Ok(Config {
-        architectures: vec!["Qwen2ForCausalLM".to_string()],
-        model_type: "qwen2".to_string(),
-        vocab_size: recipe.vocab_size,
-        hidden_size: recipe.hidden_size,
-        intermediate_size: recipe.intermediate_size,
-        num_hidden_layers: recipe.layers,
-        num_attention_heads: recipe.heads,
-        num_key_value_heads: recipe.kv_heads,
-        max_position_embeddings: POSITIONS,
-        rope_theta: 10_000.0,
-        rms_norm_eps: 1e-6,
-        tie_word_embeddings: true,
-        hidden_act: "silu".to_string(),
-        eos_token_id: Some(*end.first().context("the tokenizer has an end token")?),
-        bos_token_id: None,
-        torch_dtype: "float32".to_string(),
-        initializer_range: 0.02,
-    })
+    Ok(Config::from_value(json!({
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "vocab_size": recipe.vocab_size,
+        "hidden_size": recipe.hidden_size,
+        "intermediate_size": recipe.intermediate_size,
+        "num_hidden_layers": recipe.layers,
+        "num_attention_heads": recipe.heads,
+        "num_key_value_heads": recipe.kv_heads,
+        "max_position_embeddings": POSITIONS,
+        "rope_theta": 10_000.0,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": true,
+        "hidden_act": "silu",
+        "eos_token_id": end.first().context("the tokenizer has an end token")?,
+        "torch_dtype": "float32",
+        "initializer_range": 0.02,
+    }))?)
 }
 
 /// Standard normal numbers (Box and Muller 1958).
@@ -111,14 +112,9 @@ fn batch(
     while tokens < tokens_max {
         let Document { prompt, completion, .. } = corpus.document(document);
         let mut completion = policy.tokenizer.encode(&completion)?;
-        completion.push(policy.eos);
+        completion.extend(policy.eos.first());
         tokens += completion.len() as u64;
-        let sequence = Sequence {
-            tokens: completion,
-            sampling_logprobs: Vec::new(),
-            advantage: 0.0,
-            count: 1,
-        };
+        let sequence = Sequence::imitated(completion);
         let follows = document > first && !document.is_multiple_of(PROGRAMS_PER_QUESTION);
         match batch.groups.last_mut().filter(|_| follows) {
             Some((_, sequences)) => sequences.push(sequence),

@@ -7,6 +7,8 @@ mod binary;
 mod cli;
 mod corpus;
 mod lines;
+mod methods;
+mod models;
 mod pretrain;
 mod resume;
 mod sampling;

@@ -39,7 +39,7 @@ fn resume(dir: &Path) -> Command {
 
 /// Starts `command` and kills it without a warning, at its log's `n_lines` and a `pause` more.
 /// Whether it did: the run may be over before.
-fn kill_at(mut command: Command, dir: &Path, n_lines: usize, pause: Duration) -> bool {
+pub(crate) fn kill_at(mut command: Command, dir: &Path, n_lines: usize, pause: Duration) -> bool {
     let mut child = command.spawn().unwrap();
     let ran = wait_for(&mut child, dir, n_lines, pause);
     if ran {

@@ -16,7 +16,7 @@ fn model() -> Model {
 }
 
 fn sampling(temperature: f32, eos: u32) -> Sampling {
-    Sampling { temperature, completion_tokens_max: 24, eos }
+    Sampling { temperature, completion_tokens_max: 24, eos: vec![eos] }
 }
 
 /// Prompts of several lengths, each with several seeds, one without any.

@@ -1,32 +1,30 @@
 //! Ten AdamW steps on the NLL against PyTorch: losses, gradient norms, final weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Model, read_tensors};
 use serde_json::Value;
 
-fn check(name: &str) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name);
-    let mut model = Model::load(&dir).unwrap();
-    let golden: Value =
-        serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap();
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name)
+}
+
+fn golden(dir: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap()
+}
+
+/// Trains `model` on the sequences of `base` and compares with the numbers in `dir`.
+fn check(mut model: Model, base: &Path, dir: &Path) {
+    let source = golden(base);
     let tensors = read_tensors(&std::fs::read(dir.join("golden.safetensors")).unwrap()).unwrap();
-    let training = &golden["training"];
-    let prompt = golden["prompt"].as_u64().unwrap() as usize;
+    let training = &golden(dir)["training"];
+    let prompt = source["prompt"].as_u64().unwrap() as usize;
     let mut batch = Batch::default();
-    for s in golden["sequences"].as_array().unwrap() {
+    for s in source["sequences"].as_array().unwrap() {
         let tokens: Vec<u32> =
             s.as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as u32).collect();
-        let sequence = Sequence {
-            tokens: tokens[prompt..].to_vec(),
-            sampling_logprobs: Vec::new(),
-            advantage: 0.0,
-            count: 1,
-        };
+        let sequence = Sequence::imitated(tokens[prompt..].to_vec());
         batch.groups.push((tokens[..prompt].to_vec(), vec![sequence]));
     }
     let number = |key: &str| training[key].as_f64().unwrap();
@@ -38,11 +36,9 @@ fn check(name: &str) {
         grad_norm_max: number("clip"),
     };
     let mut learner = Learner::new(optimizer, model.layout.len());
-    let nll =
-        Objective { surrogate: Surrogate::Nll, aggregation: Aggregation::TokenMean, kl_beta: 0.0 };
     for i in 0..10 {
         let at = (number("lr"), 1.0);
-        let report = learner.step(&mut model, &batch, &nll, at, Threads(2)).unwrap();
+        let report = learner.step(&mut model, &batch, &Objective::NLL, at, Threads(2)).unwrap();
         let loss = training["losses"][i].as_f64().unwrap();
         assert!((report.loss - loss).abs() < 2e-5, "loss {i}: {} {loss}", report.loss);
         let norm = training["grad_norms"][i].as_f64().unwrap();
@@ -63,6 +59,21 @@ fn check(name: &str) {
 
 #[test]
 fn ten_steps() {
-    check("qwen2-tiny");
-    check("qwen2-untied");
+    for name in ["qwen2-tiny", "qwen2-untied"] {
+        let dir = folder(name);
+        check(Model::load(&dir).unwrap(), &dir, &dir);
+    }
+}
+
+/// The same on the weights of an adapter alone, against PEFT.
+#[test]
+fn ten_steps_of_an_adapter() {
+    for (base, name) in [("qwen3-bf16", "adapter-all"), ("llama-linear-sharded", "adapter-qv")] {
+        let (base, dir) = (folder(base), folder(base).join(name));
+        let mut model = Model::load(&base).unwrap();
+        let config = std::fs::read_to_string(dir.join("adapter_config.json")).unwrap();
+        let weights = std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
+        model.attach_peft(&config, &weights).unwrap();
+        check(model, &base, &dir);
+    }
 }

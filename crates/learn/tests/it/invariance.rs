@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use learn::{
-    Batch, Learner, OptimizerSpec, Sequence, Threads,
-    objective::{Aggregation, Objective, Surrogate},
-};
+use learn::{Batch, Learner, OptimizerSpec, Preset, Sequence, Threads};
 use model::Model;
 
 fn batch() -> Batch {
@@ -18,8 +15,9 @@ fn batch() -> Batch {
                 Sequence {
                     tokens: (0..n).map(|i| (i * 13 + s * 5 + g) % 90).collect(),
                     sampling_logprobs: vec![-4.5; n as usize],
-                    advantage: f64::from(s) - 3.5,
+                    advantage: (f64::from(s) - 3.5).into(),
                     count: 1,
+                    ..Sequence::default()
                 }
             })
             .collect();
@@ -39,17 +37,13 @@ fn threads_change_no_bit() {
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let grpo = Objective {
-        surrogate: Surrogate::PpoClip { low: 0.2, high: 0.28 },
-        aggregation: Aggregation::TokenMean,
-        kl_beta: 0.0,
-    };
+    let dapo = Preset::Dapo.method(64).objective;
     let batch = batch();
     let run = |threads: usize| {
         let mut model = start.clone();
         let mut learner = Learner::new(optimizer, model.layout.len());
         for _ in 0..3 {
-            learner.step(&mut model, &batch, &grpo, (1e-3, 1.0), Threads(threads)).unwrap();
+            learner.step(&mut model, &batch, &dapo, (1e-3, 1.0), Threads(threads)).unwrap();
         }
         model.params().to_vec()
     };

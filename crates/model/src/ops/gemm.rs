@@ -3,6 +3,8 @@
 //! `C = A B` or `C += A B` on one thread. Every element of C is one chain of multiply-adds
 //! over k in ascending order, so its bits do not depend on m, n or blocking.
 
+use std::cell::RefCell;
+
 use super::Isa;
 
 /// Columns of a panel of B: two AVX-512 registers.
@@ -10,7 +12,7 @@ pub(crate) const NR: usize = 32;
 /// Most rows of A that a kernel takes at once.
 const MR_MAX: usize = 8;
 /// Depth of a block: a panel of this depth stays in the first-level cache.
-const KC: usize = 192;
+const KC: usize = 256;
 /// Rows of a block of A that stays in the second-level cache.
 const MC: usize = 256;
 
@@ -139,26 +141,65 @@ pub(crate) fn gemm(
         let load = accumulate || k0 > 0;
         for i0 in (0..m).step_by(MC) {
             let mc = MC.min(m - i0);
-            for j0 in (0..n).step_by(NR) {
-                let b_at = &b.data[j0 / NR * b.panel + k0 * b.row..];
-                for i in (i0..i0 + mc).step_by(mr) {
-                    let rows = mr.min(i0 + mc - i);
-                    let tile = Tile {
-                        rows,
-                        cols: NR.min(n - j0),
-                        k: kc,
-                        a: a.data[i * a.rs + k0 * a.cs..].as_ptr(),
-                        rs: a.rs,
-                        cs: a.cs,
-                        b: b_at.as_ptr(),
-                        ldb: b.row,
-                        load,
-                    };
-                    run_tile(kernel, &tile, &mut c[i * ldc + j0..], ldc);
+            let block = View { data: &a.data[i0 * a.rs + k0 * a.cs..], ..a };
+            let b = Rhs { data: &b.data[k0 * b.row..], ..b };
+            let block_c = &mut c[i0 * ldc..];
+            let mut multiply = |a: Strips<'_>| {
+                for j0 in (0..n).step_by(NR) {
+                    let b_at = &b.data[j0 / NR * b.panel..];
+                    for i in (0..mc).step_by(mr) {
+                        let tile = Tile {
+                            rows: mr.min(mc - i),
+                            cols: NR.min(n - j0),
+                            k: kc,
+                            a: a.data[i / mr * a.strip..].as_ptr(),
+                            rs: a.rs,
+                            cs: a.cs,
+                            b: b_at.as_ptr(),
+                            ldb: b.row,
+                            load,
+                        };
+                        run_tile(kernel, &tile, &mut block_c[i * ldc + j0..], ldc);
+                    }
                 }
+            };
+            if a.rs == 1 && n > NR {
+                packed(block, (mc, kc), mr, multiply);
+            } else {
+                multiply(Strips { data: block.data, strip: mr * a.rs, rs: a.rs, cs: a.cs });
             }
         }
     }
+}
+
+/// A block of the left-hand matrix as strips of a few rows, `strip` floats apart.
+struct Strips<'a> {
+    data: &'a [f32],
+    strip: usize,
+    rs: usize,
+    cs: usize,
+}
+
+/// Copies a block whose columns are contiguous into strips, for as long as `multiply` runs:
+/// the strides of a transposed matrix would push its lines out of the first-level cache.
+fn packed(block: View<'_>, (mc, kc): (usize, usize), mr: usize, multiply: impl FnOnce(Strips<'_>)) {
+    thread_local!(static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) });
+    STRIPS.with_borrow_mut(|strips| {
+        let strip = mr * kc;
+        strips.resize(strips.len().max(mc.div_ceil(mr) * strip), 0.0);
+        for (s, out) in strips.chunks_exact_mut(strip).take(mc.div_ceil(mr)).enumerate() {
+            let (i, rows) = (s * mr, mr.min(mc - s * mr));
+            for (p, out) in out.chunks_exact_mut(mr).enumerate() {
+                let from = &block.data[p * block.cs + i..];
+                match (out.first_chunk_mut::<MR_MAX>(), from.first_chunk()) {
+                    // A copy of known length is one instruction instead of a call.
+                    (Some(out), Some(from)) if rows == MR_MAX => *out = *from,
+                    _ => out[..rows].copy_from_slice(&from[..rows]),
+                }
+            }
+        }
+        multiply(Strips { data: strips, strip, rs: 1, cs: mr });
+    });
 }
 
 /// One call of a kernel: a few rows of A against one panel of B.
@@ -231,6 +272,7 @@ unsafe fn portable<const F: bool>(t: &Tile, c: *mut f32, ldc: usize) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use std::arch::asm;
     use std::arch::x86_64::{
         __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
         _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
@@ -238,6 +280,14 @@ mod x86 {
     };
 
     use super::Tile;
+
+    /// Hides where a number comes from. Left to itself the compiler walks from row to row of A
+    /// with one addition after the other, a chain as long as the multiplications beside it.
+    fn opaque(mut x: usize) -> usize {
+        // SAFETY: no instruction is added.
+        unsafe { asm!("/* {} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        x
+    }
 
     /// # Safety
     /// See [`super::Kernel`]; the machine must have AVX-512F.
@@ -273,15 +323,19 @@ mod x86 {
                 }
             }
             let (mut a, mut b) = (t.a, t.b);
+            let mut a4 = a.wrapping_add(opaque(4 * t.rs));
+            let (rs, rs3) = (t.rs, opaque(3 * t.rs));
             for _ in 0..t.k {
                 let b0 = _mm512_loadu_ps(b);
                 let b1 = _mm512_loadu_ps(b.add(16));
                 for (r, acc) in acc.iter_mut().enumerate() {
-                    let x = _mm512_set1_ps(*a.add(r * t.rs));
+                    let base = if r < 4 { a } else { a4 };
+                    let x = _mm512_set1_ps(*base.add([0, rs, 2 * rs, rs3][r % 4]));
                     acc[0] = _mm512_fmadd_ps(x, b0, acc[0]);
                     acc[1] = _mm512_fmadd_ps(x, b1, acc[1]);
                 }
                 a = a.wrapping_add(t.cs);
+                a4 = a4.wrapping_add(t.cs);
                 b = b.wrapping_add(t.ldb);
             }
             for (r, acc) in acc.iter().enumerate() {

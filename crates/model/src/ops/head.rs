@@ -30,6 +30,9 @@ pub(crate) struct Stats {
     pub(crate) entropy: f32,
 }
 
+/// `(row, token)`, and the derivatives by its log-prob and by the row's entropy.
+pub(crate) type TargetSlopes = ((usize, u32), (f32, f32));
+
 kernel! {
     /// The statistics of `softmax(row * inverse_temperature)`.
     fn log_softmax_stats / stats_body (row: &[f32], inverse_temperature: f32) -> Stats
@@ -61,6 +64,28 @@ fn scaled_probs_body<const F: bool>(
 ) {
     for x in row {
         *x = scale * softmax::exp::<F>(fma::<F>(*x, inverse_temperature, -log_sum_exp));
+    }
+}
+
+kernel! {
+    /// Replaces logits by the softmax times `scale - tilt (log softmax + entropy)`: the second
+    /// part is the gradient of `tilt` times the entropy.
+    fn tilted_probs / tilted_probs_body (
+        row: &mut [f32], inverse_temperature: f32, stats: Stats, scale: f32, tilt: f32
+    )
+}
+
+#[inline(always)]
+fn tilted_probs_body<const F: bool>(
+    row: &mut [f32],
+    inverse_temperature: f32,
+    stats: Stats,
+    scale: f32,
+    tilt: f32,
+) {
+    for x in row {
+        let log_prob = fma::<F>(*x, inverse_temperature, -stats.log_sum_exp);
+        *x = (scale - tilt * (log_prob + stats.entropy)) * softmax::exp::<F>(log_prob);
     }
 }
 
@@ -106,13 +131,14 @@ impl Head {
         }
     }
 
-    /// Writes `dx` and adds to `dweight` what the gradients of the log-probs give.
+    /// Writes `dx` and adds to `dweight`, where that is wanted, what the gradients of the
+    /// log-probs and entropies (`targets` has them in this order) give.
     pub(crate) fn backward(
         &self,
         x: &[f32],
-        targets: &[((usize, u32), f32)],
+        targets: &[TargetSlopes],
         (inverse_temperature, stats): (f32, &[Stats]),
-        (dx, dweight): (&mut [f32], &mut [f32]),
+        (dx, mut dweight): (&mut [f32], Option<&mut [f32]>),
         s: &mut HeadScratch,
     ) {
         let mut next = targets.iter().peekable();
@@ -124,19 +150,25 @@ impl Head {
             for (r, row) in s.logits.chunks_mut(self.vocab).take(rows).enumerate() {
                 let i = c * ROWS + r;
                 let mut here = next.clone();
-                let mut total = 0.0;
-                while let Some((_, g)) = here.next_if(|t| t.0.0 == i) {
+                let (mut total, mut tilt) = (0.0, 0.0);
+                while let Some((_, (g, h))) = here.next_if(|t| t.0.0 == i) {
                     total += g;
+                    tilt += h * inverse_temperature;
                 }
                 let scale = -total * inverse_temperature;
-                scaled_probs(row, inverse_temperature, stats[i].log_sum_exp, scale);
-                while let Some(((_, token), g)) = next.next_if(|t| t.0.0 == i) {
+                if tilt == 0.0 {
+                    scaled_probs(row, inverse_temperature, stats[i].log_sum_exp, scale);
+                } else {
+                    tilted_probs(row, inverse_temperature, stats[i], scale, tilt);
+                }
+                while let Some(((_, token), (g, _))) = next.next_if(|t| t.0.0 == i) {
                     row[*token as usize] += g * inverse_temperature;
                 }
             }
             let dlogits = View::rows(&s.logits, self.vocab);
             let shape = (rows, self.width, self.vocab);
             gemm(dx, self.width, shape, dlogits, self.backward.rhs(), false);
+            let Some(dweight) = dweight.as_deref_mut() else { continue };
             s.hidden.pack(View::rows(x, self.width), rows, self.width);
             let dlogits_t = View::transposed(&s.logits, self.vocab);
             let shape = (self.vocab, self.width, rows);

@@ -19,7 +19,7 @@ mod swiglu;
 
 pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
 pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
-pub(crate) use head::{Head, HeadScratch, Stats, log_softmax_stats};
+pub(crate) use head::{Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
 pub(crate) use norm::{rms_norm, rms_norm_backward};
 pub use optimizer::{AdamW, adamw, sum_of_squares};
 pub(crate) use rope::Rope;

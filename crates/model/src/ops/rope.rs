@@ -1,35 +1,60 @@
 //! Rotary position embedding, in the half-split layout of Hugging Face checkpoints.
 
+use std::sync::OnceLock;
+
 use super::{fma, kernel};
+
+/// Positions whose cosines and sines are computed together, when the first of them is needed:
+/// a model may allow far more positions than any sequence has.
+const BLOCK: usize = 256;
 
 /// Cosines and sines for every position.
 #[derive(Debug, Clone)]
 pub(crate) struct Rope {
-    half: usize,
+    frequencies: Vec<f32>,
+    /// Cosines and sines are multiplied by it.
+    factor: f64,
+    blocks: Vec<OnceLock<Block>>,
+}
+
+#[derive(Debug, Clone)]
+struct Block {
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
 
 impl Rope {
-    pub(crate) fn new(head_dim: usize, positions: usize, theta: f64) -> Self {
-        let half = head_dim / 2;
-        let frequency = |i: usize| (1.0 / theta.powf(2.0 * i as f64 / head_dim as f64)) as f32;
-        let angles =
-            (0..positions).flat_map(|p| (0..half).map(move |i| f64::from(p as f32 * frequency(i))));
-        let (sin, cos) = angles.map(|a| (a.sin() as f32, a.cos() as f32)).unzip();
-        Self { half, cos, sin }
+    pub(crate) fn new((frequencies, factor): (Vec<f32>, f64), positions: usize) -> Self {
+        let blocks = vec![OnceLock::new(); positions.div_ceil(BLOCK)];
+        Self { frequencies, factor, blocks }
     }
 
     /// Rotates every head of one token's vector to its position.
     pub(crate) fn apply(&self, x: &mut [f32], position: usize) {
-        let at = position * self.half..(position + 1) * self.half;
-        rotate(x, &self.cos[at.clone()], &self.sin[at], 1.0);
+        let (cos, sin) = self.at(position);
+        rotate(x, cos, sin, 1.0);
     }
 
     /// Rotates back: the transpose, which is what a gradient goes through.
     pub(crate) fn apply_backward(&self, x: &mut [f32], position: usize) {
-        let at = position * self.half..(position + 1) * self.half;
-        rotate(x, &self.cos[at.clone()], &self.sin[at], -1.0);
+        let (cos, sin) = self.at(position);
+        rotate(x, cos, sin, -1.0);
+    }
+
+    fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let index = position / BLOCK;
+        let block = self.blocks[index].get_or_init(|| self.block(index * BLOCK));
+        let half = self.frequencies.len();
+        let at = (position % BLOCK) * half..(position % BLOCK + 1) * half;
+        (&block.cos[at.clone()], &block.sin[at])
+    }
+
+    fn block(&self, first: usize) -> Block {
+        let angles = (first..first + BLOCK)
+            .flat_map(|p| self.frequencies.iter().map(move |f| f64::from(p as f32 * f)));
+        let scaled = |x: f64| (x * self.factor) as f32;
+        let (sin, cos) = angles.map(|a| (scaled(a.sin()), scaled(a.cos()))).unzip();
+        Block { cos, sin }
     }
 }
 

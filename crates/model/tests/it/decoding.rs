@@ -2,7 +2,7 @@
 
 use model::{Chunk, Decoder, Model, Tape};
 
-use crate::golden::folder;
+use crate::golden::{SMALL, folder};
 
 fn next(token: u32, i: usize, vocab: usize) -> u32 {
     ((token as usize * 31 + i * 17 + 7) % vocab) as u32
@@ -65,7 +65,7 @@ fn check(model: &Model) {
 
 #[test]
 fn cache_equals_full_forward() {
-    for name in ["qwen2-tiny", "qwen2-untied"] {
+    for name in ["qwen2-tiny", "qwen2-untied"].iter().chain(&SMALL) {
         check(&Model::load(&folder(name)).unwrap());
     }
 }

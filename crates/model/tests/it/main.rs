@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
+mod adapter;
+mod chat;
+mod config;
 mod decoding;
 mod golden;
 mod tokenizing;

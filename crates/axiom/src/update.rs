@@ -1,0 +1,238 @@
+//! Learning from the groups of a step, by the recipe's method.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use learn::{
+    Advantage, Batch, Pair, Score, Sequence, StepReport,
+    advantage::{Outcome, advantages, whiten},
+    preference::Preference,
+    value::{ValueTarget, token_rewards},
+};
+
+use crate::{
+    groups::{self, Group, Material},
+    method::Method,
+    replay::{Replay, Verified},
+    rig::Rig,
+    seed::Seed,
+};
+
+/// What a step's updates did.
+#[derive(Debug, Default)]
+pub(crate) struct Update {
+    /// The report of the last update, with the tokens of all.
+    pub(crate) report: StepReport,
+    /// What only some methods have to say, by TRL's names where it has them.
+    pub(crate) metrics: BTreeMap<String, f64>,
+}
+
+impl Update {
+    fn add(&mut self, report: StepReport) {
+        let first = self.report.tokens == 0;
+        let (tokens, gap) = (self.report.tokens, self.report.logprob_gap_max);
+        self.report = report;
+        self.report.tokens += tokens;
+        if !first {
+            // After an update the policy is no longer the one that sampled.
+            self.report.logprob_gap_max = gap;
+        }
+        *self.metrics.entry("updates".to_string()).or_default() += 1.0;
+    }
+
+    fn note(&mut self, name: &str, value: f64) {
+        self.metrics.insert(name.to_string(), value);
+    }
+}
+
+/// Learns from the groups, whose rollouts are given their advantages, and remembers the
+/// programs that passed.
+pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<Update> {
+    let found = Replay::accepted(groups);
+    let method = Method::of(&rig.recipe)?;
+    let skip_silent = rig.recipe.learn.skip_silent_groups && method.compares_within_groups();
+    let update = match method {
+        Method::Rewards(method) => {
+            from_rewards(rig, Material::of(groups, skip_silent), groups, (&method, seed))
+        }
+        Method::Pairs(spec) => from_pairs(rig, groups, &spec),
+        Method::Imitation { restart: false } => imitate_new(rig, &found, seed),
+        Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
+    }?;
+    rig.replay.add(&found);
+    rig.move_copies();
+    Ok(update)
+}
+
+/// A policy gradient: scores, advantages, and one or more updates.
+fn from_rewards(
+    rig: &mut Rig,
+    mut material: Material,
+    groups: &mut [Group],
+    (method, seed): (&learn::Method, Seed),
+) -> Result<Update> {
+    let l = rig.recipe.learn.clone();
+    if l.mask_truncated_completions {
+        material.mask_truncated(groups);
+    }
+    if method.needs_reference() {
+        let scores = rig.score_reference(&material.batch)?;
+        for (sequence, score) in material.sequences().zip(scores) {
+            sequence.reference_logprobs = score.logprobs;
+        }
+    }
+    if let Some(kl) = method.kl_reward {
+        let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|x| f64::from(*x)).collect() };
+        let Material { batch, outcomes, .. } = &mut material;
+        let sequences = batch.groups.iter().flat_map(|g| &g.1);
+        for (outcome, s) in outcomes.iter_mut().zip(sequences) {
+            outcome.penalties =
+                kl.penalties(&wide(&s.sampling_logprobs), &wide(&s.reference_logprobs));
+        }
+    }
+    match method.gae {
+        Some(gae) => {
+            let scores = rig.score(&material.batch)?;
+            estimate(&mut material, gae, &scores);
+        }
+        None => compare(&mut material, method),
+    }
+    material.report_advantages(groups);
+
+    let mut batch = material.batch;
+    let old = rig.replay.draw(l.replay_per_step, seed.child("replay", 0));
+    batch.groups.extend(old.iter().map(|v| v.sequence(l.replay_weight)));
+    let mut update = Update::default();
+    for _ in 0..l.num_iterations {
+        for part in batch.clone().minibatches(l.minibatches) {
+            let report = rig.step(&part, &method.objective)?;
+            update.add(report);
+        }
+    }
+    describe(&mut update, method);
+    Ok(update)
+}
+
+/// Advantages by comparison, with every completion counted as often as it was sampled.
+fn compare(material: &mut Material, method: &learn::Method) {
+    let counts: Vec<usize> = material.sequences().map(|s| s.count).collect();
+    let each = material.outcomes.iter().zip(&counts);
+    let expanded: Vec<Outcome> =
+        each.flat_map(|(o, n)| std::iter::repeat_n(o.clone(), *n)).collect();
+    let found = advantages(&expanded, &method.advantage);
+    let mut at = 0;
+    for (sequence, n) in material.sequences().zip(counts) {
+        sequence.advantage = found[at].clone();
+        at += n;
+    }
+}
+
+/// Advantages from the critic (PPO), whitened over all tokens, and what it is to learn.
+fn estimate(material: &mut Material, gae: learn::value::Gae, scores: &[Score]) {
+    let mut rows = Vec::new();
+    let outcomes = std::mem::take(&mut material.outcomes);
+    let each = material.sequences().zip(&outcomes).zip(scores);
+    for ((sequence, outcome), score) in each {
+        let rewards = token_rewards(outcome.reward, sequence.tokens.len(), &outcome.penalties);
+        let values: Vec<f64> = score.values.iter().map(|v| f64::from(*v)).collect();
+        let (advantages, returns) = gae.estimate(&rewards, &values);
+        sequence.value = Some(ValueTarget { old: score.values.clone(), returns });
+        rows.extend(std::iter::repeat_n(advantages, sequence.count));
+    }
+    whiten(&mut rows);
+    let mut rows = rows.into_iter();
+    for sequence in material.sequences() {
+        if let Some(row) = rows.nth(sequence.count - 1) {
+            sequence.advantage = Advantage::Tokens(row);
+        }
+    }
+    material.outcomes = outcomes;
+}
+
+/// What this method has to say beyond what every step says.
+fn describe(update: &mut Update, method: &learn::Method) {
+    let r = update.report;
+    update.note("clip_ratio/low_mean", r.clip_ratio_low);
+    update.note("clip_ratio/high_mean", r.clip_ratio_high);
+    update.note("ratio_mean", r.ratio_mean);
+    update.note("ratio_max", r.ratio_max);
+    if r.masked_frac > 0.0 {
+        update.note("masked_frac", r.masked_frac);
+    }
+    if r.dropped_frac > 0.0 {
+        update.note("dropped_frac", r.dropped_frac);
+    }
+    if method.gae.is_some() {
+        update.note("value_loss", r.value_loss);
+        update.note("value_clip_ratio", r.value_clip_ratio);
+    }
+}
+
+/// Preferences: each group's programs that passed against those that failed.
+fn from_pairs(rig: &mut Rig, groups: &[Group], spec: &Preference) -> Result<Update> {
+    let mut pairs = groups::pairs(groups, rig.recipe.learn.pairs_per_group);
+    let batch = Pair::batch(&pairs);
+    let scores = rig.score_reference(&batch)?;
+    let total = |s: &Score| s.logprobs.iter().map(|x| f64::from(*x)).sum::<f64>();
+    for (pair, scores) in pairs.iter_mut().zip(scores.chunks_exact(2)) {
+        (pair.chosen_reference, pair.rejected_reference) = (total(&scores[0]), total(&scores[1]));
+    }
+    let mut update = Update::default();
+    let size = pairs.len().div_ceil(rig.recipe.learn.minibatches).max(1);
+    for _ in 0..rig.recipe.learn.num_iterations {
+        for part in pairs.chunks(size) {
+            let report = rig.step_pairs(part, spec)?;
+            update.add(StepReport {
+                loss: report.loss,
+                grad_norm: report.grad_norm,
+                tokens: report.tokens,
+                sequences: 2 * report.pairs,
+                ..StepReport::default()
+            });
+            update.note("rewards/accuracies", report.accuracy);
+            update.note("rewards/margins", report.margin);
+        }
+    }
+    update.note("pairs", pairs.len() as f64);
+    Ok(update)
+}
+
+/// Expert iteration: the new programs, with old ones beside them against forgetting.
+fn imitate_new(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> {
+    let mut update = Update::default();
+    for epoch in 0..rig.recipe.learn.num_iterations as u64 {
+        let n = (found.len() as f64 * rig.recipe.learn.replay_ratio).round() as usize;
+        let old = rig.replay.draw(n, seed.child("replay", epoch));
+        let all: Vec<&Verified> = found.iter().chain(old).collect();
+        let batch = imitated(&all);
+        for part in batch.minibatches(rig.recipe.learn.minibatches) {
+            update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
+        }
+    }
+    Ok(update)
+}
+
+/// STaR and ReST-EM: everything ever found, learnt anew from the first weights.
+fn imitate_all(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> {
+    rig.restart_policy();
+    let mut replay = rig.replay.clone();
+    replay.add(found);
+    let mut update = Update::default();
+    for epoch in 0..rig.recipe.learn.num_iterations as u64 {
+        let batch = imitated(&replay.shuffled(seed.child("epoch", epoch)));
+        for part in batch.minibatches(rig.recipe.learn.minibatches) {
+            update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
+        }
+    }
+    Ok(update)
+}
+
+fn imitated(programs: &[&Verified]) -> Batch {
+    Batch { groups: programs.iter().map(|v| v.sequence(1.0)).collect() }
+}
+
+impl Material {
+    fn sequences(&mut self) -> impl Iterator<Item = &mut Sequence> {
+        self.batch.groups.iter_mut().flat_map(|g| &mut g.1)
+    }
+}
