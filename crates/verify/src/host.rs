@@ -63,7 +63,9 @@ fn start(config: VerifierConfig, flavour: Flavour) -> Result<(Slot, Spawner, Val
     let words = [worker.tier().name().to_string(), python.version.clone(), path];
     let facts = Value::Tuple(words.map(Value::Str).to_vec());
     let place = Place { tier: worker.tier(), slot: 0, flavour };
-    Ok((Slot::new(place, RUNS_MAX).with(worker), spawner, facts))
+    let mut slot = Slot::new(place, RUNS_MAX);
+    slot.put(worker);
+    Ok((slot, spawner, facts))
 }
 
 /// What came of a job, or, as a string, why nothing did.

@@ -74,7 +74,7 @@ enum Home {
     There(Remote),
 }
 
-/// A slot for each flavour; but for the first, workers are started when they are needed.
+/// A slot for each flavour.
 type Flavours = [Mutex<Slot>; Flavour::ALL.len()];
 
 /// What a verifier has done since its start.
@@ -102,7 +102,7 @@ impl Stats {
 }
 
 impl Verifier {
-    /// Starts the zygotes, in the strongest tier whose canaries all fail as they should.
+    /// Starts a zygote, in the strongest tier whose canaries all fail as they should.
     ///
     /// # Errors
     /// If there is no usable Python, or no tier stands and `allow_unsafe` is not set.
@@ -195,7 +195,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Workers for each slot, in the tier that the first one got.
+/// Slots in the tier that the first worker got. The other workers are started when they are
+/// needed: the first verdict waits for none of them.
 fn here(config: &VerifierConfig, n_slots: usize) -> Result<(Tier, PythonInfo, Home), VerifyError> {
     let source = match &config.sandbox {
         Some(command) => Source::Command(command.clone()),
@@ -205,17 +206,11 @@ fn here(config: &VerifierConfig, n_slots: usize) -> Result<(Tier, PythonInfo, Ho
     let first = strongest(&spawner, config, Flavour::Fixed)?;
     let (tier, python) = (first.tier(), first.python().clone());
     let runs_max = config.runs_per_zygote.unwrap_or(RUNS_MAX);
-    let place = |slot, flavour| Place { tier, slot, flavour };
-    let mut first = Some(first);
-    let slots = (0..n_slots).map(|slot| {
-        let fixed = match first.take() {
-            Some(first) => first,
-            None => spawner.spawn(place(slot, Flavour::Fixed))?,
-        };
-        let [a, b, c] = Flavour::ALL.map(|flavour| Slot::new(place(slot, flavour), runs_max));
-        Ok([a.with(fixed), b, c].map(Mutex::new))
-    });
-    let slots = slots.collect::<Result<_, VerifyError>>()?;
+    let slot = |slot| {
+        Flavour::ALL.map(|flavour| Mutex::new(Slot::new(Place { tier, slot, flavour }, runs_max)))
+    };
+    let slots: Vec<Flavours> = (0..n_slots).map(slot).collect();
+    lock(&slots[0][Flavour::Fixed as usize]).put(first);
     Ok((tier, python, Home::Here { spawner, slots }))
 }
 

@@ -106,8 +106,8 @@ pub fn find_python(config: &VerifierConfig) -> Result<PythonInfo, VerifyError> {
     }
     let mut found = Vec::new();
     let mut refusals = Vec::new();
-    for name in NAMES {
-        match ask(Path::new(name)) {
+    for path in candidates() {
+        match ask(&path) {
             Ok(python) if credentials::uid_for(0).is_none() || python.is_reachable_by_others() => {
                 return Ok(python);
             }
@@ -117,6 +117,22 @@ pub fn find_python(config: &VerifierConfig) -> Result<PythonInfo, VerifyError> {
     }
     let reason = refusals.first().cloned().unwrap_or_default();
     found.into_iter().next().ok_or(VerifyError::Python { reason })
+}
+
+/// Where an interpreter may be. Root asks those first that others could start too: to ask costs
+/// tens of milliseconds, and what lies in root's own home is rarely what it wants.
+fn candidates() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| {
+        let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
+        places.find(|place| place.is_file()).unwrap_or_else(|| name.into())
+    };
+    let mut all = NAMES.map(found).to_vec();
+    if credentials::uid_for(0).is_some() {
+        all.sort_by_key(|place| !credentials::reachable_by_others(place));
+    }
+    all.dedup();
+    all
 }
 
 /// Every interpreter of this crate is started through here.

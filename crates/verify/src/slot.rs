@@ -29,9 +29,9 @@ impl Slot {
         Self { place, worker: None, runs: 0, runs_max, faults: 0, pause: None }
     }
 
-    /// The same with its first worker.
-    pub(crate) fn with(self, worker: Worker) -> Self {
-        Self { worker: Some(worker), ..self }
+    /// Gives it its first worker.
+    pub(crate) fn put(&mut self, worker: Worker) {
+        self.worker = Some(worker);
     }
 
     /// The process id of its worker.

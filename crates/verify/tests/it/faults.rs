@@ -35,9 +35,20 @@ fn signal(pid: u32, signal: libc::c_int) {
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
+/// Both slots have their zygotes, which are started when they are needed.
+fn verifier_at_work() -> Verifier {
+    let verifier = verifier();
+    for slot in 0..2 {
+        let honest = submission("def f(n):\n    return n * n\n", SQUARES);
+        assert_eq!(verifier.judge_in(slot, &honest).unwrap().verdict, Verdict::Accepted);
+    }
+    assert_eq!(verifier.zygotes().len(), 2);
+    verifier
+}
+
 #[test]
 fn a_zygote_killed_between_runs_is_replaced() {
-    let verifier = verifier();
+    let verifier = verifier_at_work();
     let before = verifier.zygotes();
     for pid in &before {
         signal(*pid, libc::SIGKILL);
@@ -51,7 +62,7 @@ fn a_zygote_killed_between_runs_is_replaced() {
 
 #[test]
 fn a_zygote_killed_during_a_run_costs_the_program_nothing() {
-    let verifier = verifier();
+    let verifier = verifier_at_work();
     let zygotes = verifier.zygotes();
     let slow = "import time\ndef f(n):\n    time.sleep(0.3)\n    return n * n\n";
     std::thread::scope(|scope| {
@@ -100,9 +111,8 @@ fn a_zygote_that_pauses_costs_the_program_nothing() {
 
 #[test]
 fn dropping_a_verifier_leaves_no_process() {
-    let verifier = verifier();
+    let verifier = verifier_at_work();
     let zygotes = verifier.zygotes();
-    assert_eq!(zygotes.len(), 2);
     drop(verifier);
     for pid in zygotes {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} lives on");
@@ -120,8 +130,7 @@ fn descriptors_do_not_leak() {
         return succeeds_alone("faults::descriptors_do_not_leak");
     }
     let empty = open_descriptors();
-    let verifier = verifier();
-    judge(&verifier, &submission("def f(n):\n    return n\n", SQUARES));
+    let verifier = verifier_at_work();
     let before = open_descriptors();
     let batch: Vec<_> = (0..500)
         .map(|n| match n % 5 {
