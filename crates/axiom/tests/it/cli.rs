@@ -42,7 +42,7 @@ fn mistakes_in_a_recipe_are_named() {
     check(&set("steps=many"), 2, &["`steps`"]);
     check(&set("steps=-1"), 2, &["steps"]);
     check(&set("tasks.group_size=1"), 2, &["group_size"]);
-    check(&set("method=ppo"), 2, &["ppo"]);
+    check(&set("method=grop"), 2, &["no method `grop`", "grpo"]);
     check(&set("tasks.families=edit_distanse"), 2, &["did you mean `edit_distance`"]);
     check(&["run", "smoke", "--out", out, "--threads", "0"], 2, &["--threads"]);
     check(&["eval", "--families", "soduko"], 2, &["unknown family `soduko`"]);
