@@ -7,6 +7,7 @@ mod families;
 mod groups;
 mod hub;
 mod loops;
+mod machine;
 mod method;
 mod policy;
 mod progress;
@@ -28,10 +29,10 @@ use clap::Parser as _;
 use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
     commands::{compare::Comparison, run::Outcome},
+    machine::Machine,
     policy::Policy,
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
-    rig::Machine,
     seed::Seed,
 };
 
@@ -156,7 +157,7 @@ fn serve(args: &ServiceArgs, machine: &Machine) -> Result<u8> {
     let address = usage(service::address(listen, token.as_deref()))?;
     let body_bytes_max = args.body_mib.saturating_mul(1 << 20);
     let options = service::Options { address, token, queue: args.queue, body_bytes_max };
-    service::run(rig::start_verifier(machine)?, &options)?;
+    service::run(machine.start_verifier()?, &options)?;
     Ok(0)
 }
 

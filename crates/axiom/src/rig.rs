@@ -18,33 +18,19 @@ use learn::{
 };
 use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
 use tasks::{Curriculum, Task, TaskId};
-use verify::{Remote, SandboxCommand, Tier, Verifier, VerifierConfig};
+use verify::Verifier;
 
 use crate::{
     families,
     groups::{self, Answered, Group},
+    machine::Machine,
     method::Method,
     policy::Policy,
-    progress::Progress,
     recipe::Recipe,
     replay::Replay,
     seed::Seed,
     state::{State, Totals},
 };
-
-/// What the user chose besides the recipe.
-#[derive(Debug, Clone)]
-pub(crate) struct Machine {
-    pub(crate) threads: usize,
-    pub(crate) allow_unsafe: bool,
-    pub(crate) tier: Option<Tier>,
-    pub(crate) sandbox_command: Option<String>,
-    /// The service that runs programs in the place of this machine.
-    pub(crate) remote: Option<Remote>,
-    /// Whether no socket may be opened.
-    pub(crate) offline: bool,
-    pub(crate) progress: Progress,
-}
 
 /// The live parts.
 #[derive(Debug)]
@@ -74,41 +60,10 @@ pub(crate) struct Copies {
     pub(crate) slow: Option<Ema>,
 }
 
-/// Judgements that are remembered: groups repeat themselves, above all late in a run.
-const CACHE_ENTRIES: usize = 16_384;
-
-/// Starts the sandbox, or says which wall is missing. One without walls is announced each time.
-pub(crate) fn start_verifier(machine: &Machine) -> Result<Verifier> {
-    let sandbox = machine.sandbox_command.clone().map(sandbox_command).transpose()?;
-    let config = VerifierConfig {
-        slots: machine.threads,
-        allow_unsafe: machine.allow_unsafe,
-        tier: machine.tier,
-        sandbox,
-        remote: machine.remote.clone(),
-        cache_entries: CACHE_ENTRIES,
-        ..VerifierConfig::default()
-    };
-    let verifier = Verifier::start(config).context("the sandbox cannot start")?;
-    if verifier.facts().tier == Tier::None {
-        machine.progress.warn(
-            "programs run WITHOUT A SANDBOX: they can read, change and send whatever you can",
-        );
-    }
-    Ok(verifier)
-}
-
-/// Inside, this binary is the host.
-fn sandbox_command(template: String) -> Result<SandboxCommand> {
-    let exe = std::env::current_exe().context("this binary cannot be found")?;
-    let host = vec![exe.display().to_string(), "__host".to_string()];
-    Ok(SandboxCommand { template, host })
-}
-
 impl Rig {
     /// A fresh run of `recipe` in `out`, which must not hold one.
     pub(crate) fn create(recipe: Recipe, out: &Path, machine: Machine) -> Result<Self> {
-        let verifier = start_verifier(&machine)?;
+        let verifier = machine.start_verifier()?;
         let policy = recipe.policy(machine.offline)?;
         families::parse(&recipe.tasks.families)?;
         let run = RunFolder::at(out).create()?;
@@ -131,7 +86,7 @@ impl Rig {
                 folder.model().display()
             );
         }
-        let verifier = start_verifier(&machine)?;
+        let verifier = machine.start_verifier()?;
         let policy = recipe.policy(machine.offline)?;
         let run = folder.resume()?;
         let Some(checkpoint) = run.folder().latest_checkpoint()? else {

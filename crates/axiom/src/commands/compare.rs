@@ -19,11 +19,7 @@ use super::{
     run::{Outcome, drive},
     show,
 };
-use crate::{
-    recipe::Recipe,
-    rig::{Machine, Rig},
-    seed::Seed,
-};
+use crate::{machine::Machine, recipe::Recipe, rig::Rig, seed::Seed};
 
 /// Sign flips of the paired test.
 const FLIPS: u32 = 10_000;

@@ -5,7 +5,7 @@ use model::Isa;
 use serde_json::json;
 
 use super::{put, show};
-use crate::rig::Machine;
+use crate::machine::Machine;
 
 /// Prints what there is. Returns whether a run could start.
 pub(crate) fn run(machine: &Machine, json: bool) -> Result<bool> {

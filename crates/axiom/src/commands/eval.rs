@@ -6,14 +6,8 @@ use tasks::Task;
 
 use super::{put, show};
 use crate::{
-    cli::ModelArgs,
-    families,
-    loops::eval,
-    policy::Policy,
-    recipe::EvalRecipe,
-    rig::{self, Machine},
-    seed::Seed,
-    summary,
+    cli::ModelArgs, families, loops::eval, machine::Machine, policy::Policy, recipe::EvalRecipe,
+    rig, seed::Seed, summary,
 };
 
 /// Most tokens of a completion.
@@ -33,7 +27,7 @@ pub(crate) struct Request {
 pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()> {
     let names = families::parse(&request.families)?;
     let policy = Policy::load(&request.model.source())?;
-    let verifier = rig::start_verifier(machine)?;
+    let verifier = machine.start_verifier()?;
     let mut bank = Vec::new();
     for name in &names {
         let mut tasks = rig::bank(name, &request.recipe)?;

@@ -6,12 +6,7 @@ use serde_json::json;
 use tasks::{Reward, Task};
 
 use super::{put, show};
-use crate::{
-    groups,
-    policy::Policy,
-    rig::{self, Machine},
-    seed::Seed,
-};
+use crate::{groups, machine::Machine, policy::Policy, rig, seed::Seed};
 
 /// Completes a prompt `n` times and prints the completions.
 pub(crate) fn prompt(
@@ -47,7 +42,7 @@ pub(crate) fn task(
     (machine, json): (&Machine, bool),
 ) -> Result<()> {
     let task = Task::build(&id.parse()?)?;
-    let verifier = rig::start_verifier(machine)?;
+    let verifier = machine.start_verifier()?;
     if !json {
         show(&policy.show_prompt(&task)?)?;
     }

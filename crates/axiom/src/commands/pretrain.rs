@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use model::Dtype;
 
-use crate::{loops, recipe::PretrainRecipe, rig::Machine};
+use crate::{loops, machine::Machine, recipe::PretrainRecipe};
 
 /// Makes a model from nothing and writes it to `out`.
 pub(crate) fn run(recipe: &PretrainRecipe, out: &Path, machine: &Machine) -> Result<()> {

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{put, show};
 use crate::{
     loops::{self, Ending, eval::Scores},
+    machine::Machine,
     recipe::Recipe,
-    rig::{Machine, Rig},
+    rig::Rig,
     summary,
 };
 

@@ -9,14 +9,14 @@ use verify::{Judgement, Submission, Verifier};
 pub(crate) use line::parse;
 
 use super::{lines, put};
-use crate::rig::{self, Machine};
+use crate::machine::Machine;
 
 /// Lines that are judged together: enough to keep every slot busy.
 const BATCH: usize = 256;
 
 /// Judges every line of standard input. Returns how many could not be read.
 pub(crate) fn run(machine: &Machine) -> Result<usize> {
-    let verifier = rig::start_verifier(machine)?;
+    let verifier = machine.start_verifier()?;
     let mut malformed = 0;
     let mut batch = Vec::with_capacity(BATCH);
     for (i, line) in lines().enumerate() {
