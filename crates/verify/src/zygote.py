@@ -28,13 +28,13 @@ CONTROL_FD = 3
 # Every page of the zygote costs every fork, so only what most programs use.
 LEAN = """math cmath collections heapq itertools functools bisect re string random operator
 typing copy enum abc types array contextlib time""".split()
-FAT = """dataclasses numbers traceback json datetime calendar decimal fractions statistics hashlib base64 binascii struct
-textwrap difflib unicodedata queue threading graphlib pprint reprlib secrets uuid io csv
-collections.abc html html.parser urllib.parse zlib warnings weakref inspect ast dis keyword
-tokenize token locale zoneinfo shlex fnmatch glob pathlib tempfile timeit codecs colorsys
-sched ipaddress hmac signal platform stringprep encodings.idna encodings.utf_16
-encodings.latin_1 encodings.ascii importlib.util pickle ctypes _strptime opcode
-heapq asyncio""".split()
+FAT = """dataclasses numbers traceback json datetime calendar decimal fractions statistics hashlib
+base64 binascii struct textwrap difflib unicodedata queue threading graphlib pprint reprlib
+secrets uuid io csv collections.abc html html.parser urllib.parse zlib warnings weakref inspect
+ast dis keyword tokenize token locale zoneinfo shlex fnmatch glob pathlib tempfile timeit codecs
+colorsys sched ipaddress hmac signal platform stringprep encodings.idna encodings.utf_16
+encodings.latin_1 encodings.ascii importlib.util pickle ctypes _strptime opcode heapq asyncio
+__future__ linecache argparse logging""".split()
 
 
 def import_all(names):

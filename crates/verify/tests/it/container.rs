@@ -32,6 +32,11 @@ fn start(sandbox: SandboxCommand) -> Result<Verifier, VerifyError> {
     })
 }
 
+/// A host with no sandbox around it but its own.
+pub(crate) fn plain_host() -> Verifier {
+    start(command("")).unwrap()
+}
+
 #[test]
 fn host() {
     if part().is_some_and(|role| role == "host") {
@@ -69,7 +74,7 @@ fn judges_well(verifier: &Verifier) {
 
 #[test]
 fn a_host_without_a_sandbox_of_its_own_judges_well() {
-    judges_well(&start(command("")).unwrap());
+    judges_well(&plain_host());
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn gvisor() {
 
 #[test]
 fn a_host_that_is_killed_is_replaced() {
-    let verifier = start(command("")).unwrap();
+    let verifier = plain_host();
     let pid = libc::pid_t::try_from(verifier.zygotes()[0]).unwrap();
     // SAFETY: the process is a child of this one, not yet waited for.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);

@@ -1,9 +1,10 @@
 //! The ways in which programs are asked: functions, methods, programs that read and print, and
 //! calls that change their arguments.
 
-use verify::{Answer, Call, Comparator, Containers, Limits, Mode, Submission, Verdict, Verifier};
+use verify::{Answer, Call, Comparator, Containers, Job, Limits, Mode, Submission};
+use verify::{Script, ScriptEnd, Verdict, Verifier};
 
-use crate::{judge, submission, verifier};
+use crate::{container, judge, submission, verifier, verifiers};
 
 const STDIO: Call =
     Call { mode: Mode::Stdio, answer: Answer::Returned, containers: Containers::Library };
@@ -13,6 +14,17 @@ fn printing(program: &str, cases: &[(&str, &str)]) -> Submission {
     let cases: Vec<_> = cases.iter().map(|(stdin, stdout)| ([stdin], stdout)).collect();
     let plain = submission(program, &serde_json::to_string(&cases).unwrap());
     Submission { call: STDIO, comparator: Comparator::Lines, ..plain }
+}
+
+/// In every tier, and in a host as another program would start it; all at once.
+fn everywhere(test: impl Fn(&Verifier) + Sync) {
+    let all = verifiers().into_iter().chain([container::plain_host()]);
+    std::thread::scope(|s| {
+        for verifier in all {
+            let test = &test;
+            s.spawn(move || test(&verifier));
+        }
+    });
 }
 
 fn check(verifier: &Verifier, submission: &Submission, verdict: Verdict, detail: &str) {
@@ -27,88 +39,98 @@ fn check(verifier: &Verifier, submission: &Submission, verdict: Verdict, detail:
 
 #[test]
 fn programs_that_read_and_print_are_accepted_in_every_common_shape() {
-    let verifier = verifier();
-    let cases = [("2\n3 4\n", "7\n"), ("3\n1 1 1\n", "3\n")];
-    let programs = [
-        "n = int(input())\nprint(sum(map(int, input().split())))\n",
-        "import sys\nn, *a = map(int, sys.stdin.read().split())\nprint(sum(a))\n",
-        "import sys\ninput = sys.stdin.readline\ninput()\nprint(sum(map(int, input().split())))\n",
-        "import sys\nlines = [l for l in sys.stdin]\nsys.stdout.write(str(sum(map(int, lines[1].split()))))\n",
-        "import sys\nlines = sys.stdin.buffer.read().split()\nsys.stdout.buffer.write(b'%d\\n' % sum(map(int, lines[1:])))\n",
-        "n, *a = map(int, open(0).read().split())\nprint(sum(a))\n",
-        "import os\nn, *a = map(int, os.read(0, 10 ** 6).split())\nos.write(1, str(sum(a)).encode())\n",
-        "import os\na = os.read(0, os.fstat(0).st_size).split()\nprint(sum(map(int, a[1:])))\n",
-        "import os, io\ninput = io.BytesIO(os.read(0, os.fstat(0).st_size)).readline\ninput()\nprint(sum(map(int, input().split())))\n",
-        "def main():\n    input()\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()\n",
-        "import sys\ninput()\nprint(sum(map(int, input().split())))\nsys.exit(0)\n",
-        "import sys\ninput()\nprint(sum(map(int, input().split())))\nsys.exit()\n",
-        "input()\nprint(sum(map(int, input().split())))\nraise SystemExit\n",
-        "import os\ninput()\nprint(sum(map(int, input().split())), flush=True)\nos._exit(0)\n",
-        "import sys, threading\nsys.setrecursionlimit(10 ** 6)\nthreading.stack_size(2 ** 26)\ndef deep(n):\n    return n and 1 + deep(n - 1)\ndef main():\n    input()\n    print(sum(map(int, input().split())) + deep(3000) - 3000)\nt = threading.Thread(target=main)\nt.start()\nt.join()\n",
-        "import atexit\nout = []\natexit.register(lambda: print('\\n'.join(out)))\ninput()\nout.append(str(sum(map(int, input().split()))))\n",
-        "from __future__ import annotations\nimport sys\nfor i, line in enumerate(sys.stdin):\n    if i:\n        print(*[sum(map(int, line.split()))], '  ', sep='')\nprint()\n",
-        "import sys\nprint('a note', file=sys.stderr)\ninput()\nprint(sum(map(int, input().split())))\n",
-        "import sys\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nassert sys.modules['__main__'].P is P\ninput()\nprint(P(sum(map(int, input().split()))).x)\n",
-        "input()\ntry:\n    while True:\n        print(sum(map(int, input().split())))\nexcept EOFError:\n    pass\n",
-    ];
-    for program in programs {
-        check(&verifier, &printing(program, &cases), Verdict::Accepted, "");
-    }
-    let long = "1 ".repeat(200_000);
-    let program = "print(len(input().split()))\nprint('x' * 300000)\n";
-    let expected = format!("200000\n{}", "x".repeat(300_000));
-    check(&verifier, &printing(program, &[(&long, &expected)]), Verdict::Accepted, "");
+    everywhere(|verifier| {
+        let cases = [("2\n3 4\n", "7\n"), ("3\n1 1 1\n", "3\n")];
+        let programs = [
+            "n = int(input())\nprint(sum(map(int, input().split())))\n",
+            "import sys\nn, *a = map(int, sys.stdin.read().split())\nprint(sum(a))\n",
+            "import sys\ninput = sys.stdin.readline\ninput()\nprint(sum(map(int, input().split())))\n",
+            "import sys\nlines = [l for l in sys.stdin]\nsys.stdout.write(str(sum(map(int, lines[1].split()))))\n",
+            "import sys\nlines = sys.stdin.buffer.read().split()\nsys.stdout.buffer.write(b'%d\\n' % sum(map(int, lines[1:])))\n",
+            "n, *a = map(int, open(0).read().split())\nprint(sum(a))\n",
+            "import os\nn, *a = map(int, os.read(0, 10 ** 6).split())\nos.write(1, str(sum(a)).encode())\n",
+            "import os\na = os.read(0, os.fstat(0).st_size).split()\nprint(sum(map(int, a[1:])))\n",
+            "import os, io\ninput = io.BytesIO(os.read(0, os.fstat(0).st_size)).readline\ninput()\nprint(sum(map(int, input().split())))\n",
+            "def main():\n    input()\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()\n",
+            "import sys\ninput()\nprint(sum(map(int, input().split())))\nsys.exit(0)\n",
+            "import sys\ninput()\nprint(sum(map(int, input().split())))\nsys.exit()\n",
+            "input()\nprint(sum(map(int, input().split())))\nraise SystemExit\n",
+            "import os\ninput()\nprint(sum(map(int, input().split())), flush=True)\nos._exit(0)\n",
+            "import sys, threading\nsys.setrecursionlimit(10 ** 6)\nthreading.stack_size(2 ** 26)\ndef deep(n):\n    return n and 1 + deep(n - 1)\ndef main():\n    input()\n    print(sum(map(int, input().split())) + deep(3000) - 3000)\nt = threading.Thread(target=main)\nt.start()\nt.join()\n",
+            "import atexit\nout = []\natexit.register(lambda: print('\\n'.join(out)))\ninput()\nout.append(str(sum(map(int, input().split()))))\n",
+            "from __future__ import annotations\nimport sys\nfor i, line in enumerate(sys.stdin):\n    if i:\n        print(*[sum(map(int, line.split()))], '  ', sep='')\nprint()\n",
+            "import sys\nprint('a note', file=sys.stderr)\ninput()\nprint(sum(map(int, input().split())))\n",
+            "import sys\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nassert sys.modules['__main__'].P is P\ninput()\nprint(P(sum(map(int, input().split()))).x)\n",
+            "input()\ntry:\n    while True:\n        print(sum(map(int, input().split())))\nexcept EOFError:\n    pass\n",
+        ];
+        for program in programs {
+            check(verifier, &printing(program, &cases), Verdict::Accepted, "");
+        }
+        let long = "1 ".repeat(200_000);
+        let program = "print(len(input().split()))\nprint('x' * 300000)\n";
+        let expected = format!("200000\n{}", "x".repeat(300_000));
+        check(verifier, &printing(program, &[(&long, &expected)]), Verdict::Accepted, "");
+    });
 }
 
 #[test]
 fn what_is_printed_is_judged_and_how_the_program_ends() {
-    let verifier = verifier();
-    let cases = [("1", "1"), ("2", "2")];
-    let programs = [
-        ("print(1)\n", Verdict::WrongAnswer, "test 2: got '1\\n', expected '2'"),
-        ("print(input())\nraise SystemExit(3)\n", Verdict::RuntimeError, "test 1: exit status 3"),
-        (
-            "print(input())\nraise SystemExit('no')\n",
-            Verdict::RuntimeError,
-            "test 1: exit status 1",
-        ),
-        (
-            "n = input()\nprint(n)\n1 // (2 - int(n))\n",
-            Verdict::RuntimeError,
-            "test 2: ZeroDivisionError: integer division or modulo by zero",
-        ),
-        ("print(input()\n", Verdict::CompileError, "SyntaxError: '(' was never closed"),
-        ("x = bytearray(1 << 40)\n", Verdict::MemoryLimit, "test 1: out of memory"),
-        ("while True:\n    print('x' * 4000)\n", Verdict::OutputLimit, "too many bytes returned"),
-        (
-            "if input() == '2':\n    while True: pass\nprint(1)\n",
-            Verdict::TimeLimit,
-            "CPU time limit",
-        ),
-        (
-            "import os\nprint(input())\nos.execv('/bin/true', ['true'])\n",
-            Verdict::Violation,
-            "a forbidden system call",
-        ),
-        (
-            "import ctypes\nctypes.string_at(0)\n",
-            Verdict::RuntimeError,
-            "test 1: killed by signal 11",
-        ),
-        (
-            "import os\nos.write(4, b'\\1\\0\\0\\0\\1N')\n",
-            Verdict::WrongAnswer,
-            "test 1: got '\\x01\\x00\\x00\\x00\\x01N', expected '1'",
-        ),
-        ("print('\\ud800')\n", Verdict::RuntimeError, ""),
-    ];
-    let limits = Limits { cpu_ms: 200, wall_ms: 30_000, ..Limits::default() };
-    for (program, verdict, detail) in programs {
-        let found = judge(&verifier, &Submission { limits, ..printing(program, &cases) });
-        assert_eq!(found.verdict, verdict, "{found:?} for\n{program}");
-        assert!(found.detail == detail || detail.is_empty(), "{found:?} for\n{program}");
-    }
-    crate::still_honest(&verifier, "programs that print");
+    everywhere(|verifier| {
+        let cases = [("1", "1"), ("2", "2")];
+        let programs = [
+            ("print(1)\n", Verdict::WrongAnswer, "test 2: got '1\\n', expected '2'"),
+            (
+                "print(input())\nraise SystemExit(3)\n",
+                Verdict::RuntimeError,
+                "test 1: exit status 3",
+            ),
+            (
+                "print(input())\nraise SystemExit('no')\n",
+                Verdict::RuntimeError,
+                "test 1: exit status 1",
+            ),
+            (
+                "n = input()\nprint(n)\n1 // (2 - int(n))\n",
+                Verdict::RuntimeError,
+                "test 2: ZeroDivisionError: integer division or modulo by zero",
+            ),
+            ("print(input()\n", Verdict::CompileError, "SyntaxError: '(' was never closed"),
+            ("x = bytearray(1 << 40)\n", Verdict::MemoryLimit, "test 1: out of memory"),
+            (
+                "while True:\n    print('x' * 4000)\n",
+                Verdict::OutputLimit,
+                "too many bytes returned",
+            ),
+            (
+                "if input() == '2':\n    while True: pass\nprint(1)\n",
+                Verdict::TimeLimit,
+                "CPU time limit",
+            ),
+            (
+                "import os\nprint(input())\nos.execv('/bin/true', ['true'])\n",
+                Verdict::Violation,
+                "a forbidden system call",
+            ),
+            (
+                "import ctypes\nctypes.string_at(0)\n",
+                Verdict::RuntimeError,
+                "test 1: killed by signal 11",
+            ),
+            (
+                "import os\nos.write(4, b'\\1\\0\\0\\0\\1N')\n",
+                Verdict::WrongAnswer,
+                "test 1: got '\\x01\\x00\\x00\\x00\\x01N', expected '1'",
+            ),
+            ("print('\\ud800')\n", Verdict::RuntimeError, ""),
+        ];
+        let limits = Limits { cpu_ms: 200, wall_ms: 30_000, ..Limits::default() };
+        for (program, verdict, detail) in programs {
+            let found = judge(verifier, &Submission { limits, ..printing(program, &cases) });
+            assert_eq!(found.verdict, verdict, "{found:?} for\n{program}");
+            assert!(found.detail == detail || detail.is_empty(), "{found:?} for\n{program}");
+        }
+        crate::still_honest(verifier, "programs that print");
+    });
 }
 
 #[test]
@@ -237,4 +259,35 @@ fn a_submission_that_no_program_could_pass_is_refused() {
     for wrong in cases {
         assert!(wrong.check().is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn scripts_checkers_and_second_flavours_work_everywhere() {
+    everywhere(|verifier| {
+        let script = Script {
+            code: "import sys\nopen('out', 'w').write(input())\nprint(open('in').read())\nsys.exit(3)\n"
+                .into(),
+            stdin: b"a line".to_vec(),
+            files: vec![("in".into(), b"a file".to_vec())],
+            fetch: vec!["out".into()],
+            limits: Limits::default(),
+        };
+        let run = verifier.run_script_in(0, &script);
+        assert_eq!((run.end, run.stdout), (ScriptEnd::Exited(3), b"a file\n".to_vec()));
+        assert_eq!(run.files, [("out".to_string(), b"a line".to_vec())]);
+
+        let square = submission("def f(n):\n    return n * n\n", "[[[3], 9]]");
+        let checker = "def check(input, expected, output):\n    return output == expected\n";
+        let asked = Submission { comparator: Comparator::Checker(checker.into()), ..square };
+        check(verifier, &asked, Verdict::Accepted, "");
+
+        let twice = |program: &str| {
+            let inputs = vec![vec![verify::Value::Int(1)]];
+            let job =
+                Job { program: program.into(), entry_point: "f".into(), inputs, ..<_>::default() };
+            verifier.execute_twice(&[job]).unwrap()[0].is_deterministic()
+        };
+        assert!(twice("def f(n):\n    return n\n"));
+        assert!(!twice("def f(n):\n    return hash('a')\n"));
+    });
 }
