@@ -1,4 +1,5 @@
-"""Draws the learning curves of one or more runs against wall-clock seconds, from the events.jsonl in each run folder.
+"""Draws the learning curves of one or more runs against wall-clock seconds (evaluation apart), from the events.jsonl in
+each run folder.
 
     plot_curves.py runs/a runs/b --label grpo --label sft --metric solve_rate --out curves.svg
 
@@ -38,8 +39,15 @@ def value(event, metric):
 
 
 def curve(events, metric):
-    points = [(event.get("wall_s"), value(event, metric)) for event in events]
-    return [(x, y) for x, y in points if x is not None and y is not None]
+    """The metric against the seconds that steps had taken when the event was written."""
+    seconds, points = 0.0, []
+    for event in events:
+        if event.get("type") == "step":
+            seconds += sum(event["timing"][f"{stage}_s"] for stage in ("generate", "verify", "learn"))
+        y = value(event, metric)
+        if y is not None:
+            points.append((seconds, y))
+    return points
 
 
 def main():
@@ -61,13 +69,13 @@ def main():
             points = curve(events, metric)
             if points:
                 axis.plot(*zip(*points), label=label, marker="o" if metric.startswith("eval") else None)
-        axis.set(xlabel="wall-clock seconds", ylabel=metric.replace("_", " "))
+        axis.set(xlabel="seconds", ylabel=metric.replace("_", " "))
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
         else:
             print(f"no run has {metric}")
-    figure.savefig(args.out, dpi=150)
+    figure.savefig(args.out, dpi=110)
 
 
 if __name__ == "__main__":
