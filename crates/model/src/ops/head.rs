@@ -2,7 +2,7 @@
 //!
 //! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
 
-use super::{Panels, View, fma, gemm, kernel, lane_sum, softmax};
+use super::{Panels, View, fma, gemm, kernel, lane_sums, softmax};
 
 /// Rows of logits that exist at once.
 const ROWS: usize = 128;
@@ -42,10 +42,12 @@ kernel! {
 fn stats_body<const F: bool>(row: &[f32], inverse_temperature: f32) -> Stats {
     let max = softmax::max(row) * inverse_temperature;
     let shifted = |i: usize| fma::<F>(row[i], inverse_temperature, -max);
-    let sum = lane_sum(row.len(), |i| softmax::exp::<F>(shifted(i)));
-    let mean = lane_sum(row.len(), |i| shifted(i) * softmax::exp::<F>(shifted(i))) / sum;
+    let [sum, weighted] = lane_sums(row.len(), |i| {
+        let (x, p) = (shifted(i), softmax::exp::<F>(shifted(i)));
+        [p, x * p]
+    });
     let log_sum = sum.ln();
-    Stats { log_sum_exp: max + log_sum, entropy: log_sum - mean }
+    Stats { log_sum_exp: max + log_sum, entropy: log_sum - weighted / sum }
 }
 
 kernel! {

@@ -121,24 +121,39 @@ pub(crate) const LANES: usize = 16;
 /// a fixed order.
 #[inline(always)]
 pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
+    let [sum] = lane_sums(n, |i| [f(i)]);
+    sum
+}
+
+/// Several such sums in one pass, each with the bits that [`lane_sum`] gives it.
+#[inline(always)]
+pub(crate) fn lane_sums<const K: usize>(n: usize, f: impl Fn(usize) -> [f32; K]) -> [f32; K] {
+    let mut lanes = [[0.0f32; LANES]; K];
     let whole = n / LANES * LANES;
     let mut i = 0;
     while i < whole {
-        for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane += f(i + l);
+        for l in 0..LANES {
+            let x = f(i + l);
+            for k in 0..K {
+                lanes[k][l] += x[k];
+            }
         }
         i += LANES;
     }
-    for (l, lane) in lanes.iter_mut().enumerate().take(n - whole) {
-        *lane += f(whole + l);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for l in 0..width {
-            lanes[l] += lanes[l + width];
+    for l in 0..n - whole {
+        let x = f(whole + l);
+        for k in 0..K {
+            lanes[k][l] += x[k];
         }
-        width /= 2;
     }
-    lanes[0]
+    lanes.map(|mut lanes| {
+        let mut width = LANES / 2;
+        while width > 0 {
+            for l in 0..width {
+                lanes[l] += lanes[l + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
+    })
 }
