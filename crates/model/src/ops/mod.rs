@@ -129,22 +129,21 @@ pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
 #[inline(always)]
 pub(crate) fn lane_sums<const K: usize>(n: usize, f: impl Fn(usize) -> [f32; K]) -> [f32; K] {
     let mut lanes = [[0.0f32; LANES]; K];
+    let mut add = |i: usize, l: usize| {
+        for (lanes, x) in lanes.iter_mut().zip(f(i + l)) {
+            lanes[l] += x;
+        }
+    };
     let whole = n / LANES * LANES;
     let mut i = 0;
     while i < whole {
         for l in 0..LANES {
-            let x = f(i + l);
-            for k in 0..K {
-                lanes[k][l] += x[k];
-            }
+            add(i, l);
         }
         i += LANES;
     }
     for l in 0..n - whole {
-        let x = f(whole + l);
-        for k in 0..K {
-            lanes[k][l] += x[k];
-        }
+        add(whole, l);
     }
     lanes.map(|mut lanes| {
         let mut width = LANES / 2;
