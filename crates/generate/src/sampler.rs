@@ -1,11 +1,6 @@
 //! Sampling completions, many at a time, on several threads.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
-
-use model::{Decoder, Model, ModelError, Tape};
+use model::{Decoder, Model, ModelError, Tape, share_with};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -75,36 +70,15 @@ pub fn generate(
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
     let n_rows: usize = requests.iter().map(|r| r.seeds.len()).sum();
     let units = units(requests, n_rows.div_ceil(threads.max(1)).clamp(1, ROWS_MAX));
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Vec<Completion>>>> = Mutex::new(vec![None; units.len()]);
-    let failure = Mutex::new(None);
-    let work = || {
-        let mut tape = Tape::default();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(unit) = units.get(i) else { return };
-            match decode_unit(model, requests, unit, sampling, &mut tape) {
-                Ok(completions) => lock(&done)[i] = Some(completions),
-                Err(e) => *lock(&failure) = Some(e),
-            }
-        }
-    };
-    std::thread::scope(|s| {
-        for _ in 1..threads.clamp(1, units.len().max(1)) {
-            s.spawn(work);
-        }
-        work();
+    let mut done: Vec<Result<Vec<Completion>, ModelError>> =
+        units.iter().map(|_| Ok(Vec::new())).collect();
+    let mut tapes = Vec::new();
+    tapes.resize_with(threads.clamp(1, units.len().max(1)), Tape::default);
+    share_with(&mut tapes, units.iter().zip(&mut done), |tape, (unit, done)| {
+        *done = decode_unit(model, requests, unit, sampling, tape);
     });
-    if let Some(e) = lock(&failure).take() {
-        return Err(e);
-    }
-    let mut flat =
-        done.into_inner().unwrap_or_else(|e| e.into_inner()).into_iter().flatten().flatten();
+    let mut flat = done.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
     Ok(requests.iter().map(|r| flat.by_ref().take(r.seeds.len()).collect()).collect())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Consecutive seeds of one request.

@@ -5,12 +5,7 @@
 //! order: the result has the same bits for any number of threads, and no thread ever waits for
 //! another inside a step.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
-
-use model::{Model, ModelError, Slopes, Tape, share};
+use model::{Model, ModelError, Slopes, Tape, share, share_with};
 
 use crate::{batch::Part, learner::Threads, objective::Tally, value_head::ValueHead};
 
@@ -56,7 +51,7 @@ impl Sums {
 /// The buffers of a step.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    lanes: Vec<Mutex<Lane>>,
+    lanes: Vec<Lane>,
     tapes: Vec<Tape>,
 }
 
@@ -78,37 +73,11 @@ pub(crate) struct Net<'a> {
 }
 
 impl Lanes {
-    /// Runs `work(i, tape)` for every `i` below `n`, each once, on as many threads.
-    pub(crate) fn each(
-        tapes: &mut Vec<Tape>,
-        n: usize,
-        Threads(threads): Threads,
-        work: &(impl Fn(usize, &mut Tape) + Sync),
-    ) {
+    /// A tape for each thread that finds work among `n` pieces.
+    pub(crate) fn tapes(&mut self, Threads(threads): Threads, n: usize) -> &mut [Tape] {
         let threads = threads.clamp(1, n.max(1));
-        tapes.resize_with(threads.max(tapes.len()), Tape::default);
-        let next = AtomicUsize::new(0);
-        let run = |tape: &mut Tape| {
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= n {
-                    return;
-                }
-                work(i, tape);
-            }
-        };
-        std::thread::scope(|s| {
-            let (mine, others) = tapes.split_at_mut(1);
-            for tape in others.iter_mut().take(threads - 1) {
-                s.spawn(|| run(tape));
-            }
-            run(&mut mine[0]);
-        });
-    }
-
-    /// One tape for each thread, to be used elsewhere.
-    pub(crate) fn tapes(&mut self) -> &mut Vec<Tape> {
-        &mut self.tapes
+        self.tapes.resize_with(threads.max(self.tapes.len()), Tape::default);
+        &mut self.tapes[..threads]
     }
 
     /// Leaves the gradient of all parts in the first lane, where [`Lanes::total`] finds it.
@@ -120,29 +89,27 @@ impl Lanes {
         score: &(impl Fn(&Part<'_>, &Tape) -> PartSlopes + Sync),
     ) -> Result<Sums, ModelError> {
         let n_lanes = LANES.min(parts.len());
-        self.lanes.resize_with(n_lanes.max(self.lanes.len()), Mutex::default);
-        let lanes = &self.lanes;
-        Self::each(&mut self.tapes, n_lanes, threads, &|i, tape| {
-            let mut lane = lanes[i].lock().unwrap_or_else(|e| e.into_inner());
+        let mut lanes = std::mem::take(&mut self.lanes);
+        lanes.resize_with(n_lanes.max(lanes.len()), Lane::default);
+        let mine = lanes.iter_mut().take(n_lanes).enumerate();
+        share_with(self.tapes(threads, n_lanes), mine, |tape, (i, lane)| {
             lane.run(net, parts.iter().skip(i).step_by(n_lanes), score, tape);
         });
+        self.lanes = lanes;
         self.add_up(n_lanes, threads)
     }
 
     fn add_up(&mut self, n_lanes: usize, Threads(threads): Threads) -> Result<Sums, ModelError> {
         let (total, rest) = self.lanes.split_at_mut(1);
-        let total = get_mut(&mut total[0]);
-        let rest: Vec<&Lane> =
-            rest.iter_mut().take(n_lanes - 1).map(|lane| &*get_mut(lane)).collect();
+        let (total, rest) = (&mut total[0], &rest[..n_lanes - 1]);
         share(threads, total.grads.chunks_mut(PIECE).enumerate(), |(i, total)| {
-            for lane in &rest {
+            for lane in rest {
                 add(total, &lane.grads[i * PIECE..]);
             }
         });
         rest.iter().for_each(|lane| add(&mut total.head, &lane.head));
         let mut sums = Sums::default();
         for lane in self.lanes.iter_mut().take(n_lanes) {
-            let lane = get_mut(lane);
             if let Some(e) = lane.failure.take() {
                 return Err(e);
             }
@@ -152,11 +119,8 @@ impl Lanes {
     }
 
     /// The gradients of the last [`Lanes::gradient`]: of the weights, and of the value head.
-    pub(crate) fn total(&mut self) -> (&[f32], &[f32]) {
-        self.lanes.first_mut().map_or((&[], &[]), |lane| {
-            let lane = get_mut(lane);
-            (&lane.grads, &lane.head)
-        })
+    pub(crate) fn total(&self) -> (&[f32], &[f32]) {
+        self.lanes.first().map_or((&[], &[]), |lane| (&lane.grads, &lane.head))
     }
 }
 
@@ -164,10 +128,6 @@ fn add(total: &mut [f32], more: &[f32]) {
     for (t, g) in total.iter_mut().zip(more) {
         *t += g;
     }
-}
-
-fn get_mut(lane: &mut Mutex<Lane>) -> &mut Lane {
-    lane.get_mut().unwrap_or_else(|e| e.into_inner())
 }
 
 impl Lane {

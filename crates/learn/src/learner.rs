@@ -94,7 +94,7 @@ impl Learner {
     ) -> Result<Vec<Score>, ModelError> {
         check(batch, None)?;
         let head = self.critic.as_ref().map(|(head, _)| head);
-        score(self.lanes.tapes(), Net { model, head, temperature }, batch, threads)
+        score(&mut self.lanes, Net { model, head, temperature }, batch, threads)
     }
 
     /// Takes one optimizer step at learning rate `lr`. Log-probs are those at `temperature`.

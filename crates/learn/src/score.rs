@@ -1,8 +1,6 @@
 //! A batch under given weights, forward only: what old and reference log-probs come from.
 
-use std::sync::Mutex;
-
-use model::{ModelError, Tape};
+use model::{ModelError, Tape, share_with};
 
 use crate::{
     Batch,
@@ -24,31 +22,26 @@ pub struct Score {
 /// Scores every sequence, group after group. Each has the same bits whatever the threads and
 /// the rest of the batch.
 pub(crate) fn score(
-    tapes: &mut Vec<Tape>,
+    lanes: &mut Lanes,
     net: Net<'_>,
     batch: &Batch,
     threads: Threads,
 ) -> Result<Vec<Score>, ModelError> {
     let parts = batch.parts(PART_TOKENS, 1);
-    let found: Vec<Mutex<Result<Vec<Score>, ModelError>>> =
-        parts.iter().map(|_| Mutex::new(Ok(Vec::new()))).collect();
-    Lanes::each(tapes, parts.len(), threads, &|i, tape| {
-        let scores = net.model.forward(&parts[i].chunk, net.temperature, tape).map(|()| {
+    let mut found: Vec<Result<Vec<Score>, ModelError>> =
+        parts.iter().map(|_| Ok(Vec::new())).collect();
+    let tapes = lanes.tapes(threads, parts.len());
+    share_with(tapes, parts.iter().zip(&mut found), |tape, (part, found)| {
+        *found = net.model.forward(&part.chunk, net.temperature, tape).map(|()| {
             let mut at = 0;
-            let sequences = parts[i].sequences.iter();
-            let each = sequences.map(|s| {
+            let each = part.sequences.iter().map(|s| {
                 at += s.tokens.len();
                 Score::read(tape, net, at - s.tokens.len()..at)
             });
             each.collect()
         });
-        *found[i].lock().unwrap_or_else(|e| e.into_inner()) = scores;
     });
-    let mut all = Vec::new();
-    for scores in found {
-        all.extend(scores.into_inner().unwrap_or_else(|e| e.into_inner())?);
-    }
-    Ok(all)
+    Ok(found.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 impl Score {

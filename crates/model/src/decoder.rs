@@ -9,7 +9,7 @@ use crate::{
     ops::{NR, Panels, Rhs, View, gemm, log_softmax_stats, rms_norm, round_up, softmax, swiglu},
 };
 
-/// Prompt tokens that are read at once: their activations stay near the caches.
+/// Most prompt tokens that are read at once, but for a longer prompt: their activations stay near the caches.
 const PREFILL_TOKENS: usize = 1024;
 
 /// Keys and values of a prompt, one entry for each layer and key-value head.
@@ -120,10 +120,11 @@ impl<'m> Decoder<'m> {
             logits: Vec::with_capacity(n_rows * c.vocab_size),
             s: Scratch::default(),
         };
-        let mut used = 0;
+        let mut used = groups.first().map_or(0, |(prompt, _)| prompt.len());
         let parts = groups.chunk_by(|_, (prompt, _)| {
-            used = if used + prompt.len() > PREFILL_TOKENS { 0 } else { used + prompt.len() };
-            used > 0
+            let fits = used + prompt.len() <= PREFILL_TOKENS;
+            used = if fits { used + prompt.len() } else { prompt.len() };
+            fits
         });
         for part in parts {
             decoder.read(part, tape)?;

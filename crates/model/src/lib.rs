@@ -31,7 +31,7 @@ pub use error::ModelError;
 pub use layout::{Entry, Layout};
 pub use model::Model;
 pub use ops::{AdamW, Isa, adamw, sum_of_squares};
-pub use share::share;
+pub use share::{share, share_with};
 pub use tensors::{read_tensors, write_tensors};
 pub use tokenizer::Tokenizer;
 pub use transformer::{Slopes, Tape};

@@ -9,17 +9,27 @@ pub fn share<T: Send>(
     items: impl Iterator<Item = T> + Send,
     work: impl Fn(T) + Sync,
 ) {
+    share_with(&mut vec![(); threads.max(1)], items, |(), item| work(item));
+}
+
+/// As [`share`], with a thread for each of `states`, which it has to itself.
+pub fn share_with<S: Send, T: Send>(
+    states: &mut [S],
+    items: impl Iterator<Item = T> + Send,
+    work: impl Fn(&mut S, T) + Sync,
+) {
     let queue = Mutex::new(items);
     let take = || queue.lock().unwrap_or_else(|e| e.into_inner()).next();
-    let serve = || {
+    let serve = |state: &mut S| {
         while let Some(item) = take() {
-            work(item);
+            work(state, item);
         }
     };
+    let Some((mine, others)) = states.split_first_mut() else { return };
     std::thread::scope(|s| {
-        for _ in 1..threads {
-            s.spawn(serve);
+        for state in others {
+            s.spawn(|| serve(state));
         }
-        serve();
+        serve(mine);
     });
 }
