@@ -42,15 +42,17 @@ impl Method {
             return Ok(Self::Rewards(Box::new(method)));
         }
         let reward_keys = [
-            ("epsilon", l.epsilon.is_some()),
-            ("epsilon_high", l.epsilon_high.is_some()),
-            ("delta", l.delta.is_some()),
-            ("loss_type", l.loss_type.is_some()),
-            ("scale_rewards", l.scale_rewards.is_some()),
-            ("entropy_coef", l.entropy_coef.is_some()),
+            ("learn.epsilon", l.epsilon.is_some()),
+            ("learn.epsilon_high", l.epsilon_high.is_some()),
+            ("learn.delta", l.delta.is_some()),
+            ("learn.loss_type", l.loss_type.is_some()),
+            ("learn.scale_rewards", l.scale_rewards.is_some()),
+            ("learn.entropy_coef", l.entropy_coef.is_some()),
+            // A program that passed would count as one that failed for being long.
+            ("reward.overlong_cache", recipe.reward.overlong_cache > 0),
         ];
         if let Some((key, _)) = reward_keys.iter().find(|(_, set)| *set) {
-            bail!("learn.{key} says nothing to method `{name}`, which has no policy gradient");
+            bail!("{key} says nothing to method `{name}`, which has no policy gradient");
         }
         if let Some((_, spec)) = PAIRS.iter().find(|p| p.0 == name) {
             return Ok(Self::Pairs(with_beta(*spec, l.beta)));

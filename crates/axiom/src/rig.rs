@@ -36,6 +36,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Rig {
     pub(crate) recipe: Recipe,
+    pub(crate) method: Method,
     pub(crate) seed: Seed,
     pub(crate) policy: Policy,
     pub(crate) learner: Learner,
@@ -131,6 +132,7 @@ impl Rig {
         }
         Ok(Self {
             seed: Seed(recipe.seed),
+            method,
             learner,
             copies,
             curriculum: Curriculum::new(&names, difficulty, t.replay_share, t.rate_memory),
@@ -254,7 +256,7 @@ impl Rig {
 
     /// What the policy says of a batch.
     pub(crate) fn score(&mut self, batch: &Batch) -> Result<Vec<Score>> {
-        let (temperature, threads) = (self.temperature()?, self.threads());
+        let (temperature, threads) = (self.temperature(), self.threads());
         Ok(self.learner.score(&self.policy.model, batch, temperature, threads)?)
     }
 
@@ -268,13 +270,13 @@ impl Rig {
 
     /// One update of the policy.
     pub(crate) fn step(&mut self, batch: &Batch, objective: &Objective) -> Result<StepReport> {
-        let (at, threads) = ((self.learning_rate(), self.temperature()?), self.threads());
+        let (at, threads) = ((self.learning_rate(), self.temperature()), self.threads());
         Ok(self.learner.step(&mut self.policy.model, batch, objective, at, threads)?)
     }
 
     /// One update of the policy, from pairs.
     pub(crate) fn step_pairs(&mut self, pairs: &[Pair], spec: &Preference) -> Result<PairReport> {
-        let (at, threads) = ((self.learning_rate(), self.temperature()?), self.threads());
+        let (at, threads) = ((self.learning_rate(), self.temperature()), self.threads());
         Ok(self.learner.step_pairs(&mut self.policy.model, pairs, spec, at, threads)?)
     }
 
@@ -285,11 +287,11 @@ impl Rig {
 
     /// At which log-probs are taken: where they are compared with those of the sampler, as it
     /// sampled.
-    fn temperature(&self) -> Result<f32> {
-        Ok(match Method::of(&self.recipe)? {
+    fn temperature(&self) -> f32 {
+        match self.method {
             Method::Imitation { .. } => 1.0,
             Method::Rewards(_) | Method::Pairs(_) => self.recipe.sampling.temperature,
-        })
+        }
     }
 
     /// Puts back the critic of a checkpoint, beside the optimizer's state.

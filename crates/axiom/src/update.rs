@@ -49,7 +49,7 @@ impl Update {
 /// programs that passed.
 pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<Update> {
     let found = Replay::accepted(groups);
-    let method = Method::of(&rig.recipe)?;
+    let method = rig.method.clone();
     let skip_silent = rig.recipe.learn.skip_silent_groups && method.compares_within_groups();
     let update = match method {
         Method::Rewards(method) => {

@@ -99,6 +99,7 @@ fn settings_that_say_nothing_to_a_method_are_refused() {
     };
     refused(&["method=gpro"], "no method `gpro`; there are reinforce, rloo, grpo");
     refused(&["method=dpo", "epsilon=0.1"], "learn.epsilon says nothing to method `dpo`");
+    refused(&["method=ipo", "reward.overlong_cache=9"], "reward.overlong_cache says nothing");
     refused(&["method=expert_iteration", "beta=0.1"], "learn.beta says nothing");
     refused(&["method=reinforce", "epsilon=0.1"], "do not all fit Reinforce");
     refused(&["loss_type=bnpo"], "learn.loss_type is `grpo`, `dapo` or `dr_grpo`, not `bnpo`");
