@@ -12,24 +12,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use ureq::Agent;
 
+use crate::policy::COMPANIONS;
+
 /// The branch that a name without a revision means.
 const MAIN: &str = "main";
 const ENDPOINT: &str = "https://huggingface.co";
 const INDEX: &str = "model.safetensors.index.json";
-/// What is downloaded of a model, where it has it, besides its weights.
-const FILES: [&str; 11] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "adapter_config.json",
-    INDEX,
-];
+/// What is downloaded of a model, where it has it, besides its weights and [`COMPANIONS`].
+const FILES: [&str; 3] = ["config.json", "adapter_config.json", INDEX];
 /// Files of weights, in one piece.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "adapter_model.safetensors"];
 
@@ -176,7 +166,9 @@ impl Hub {
         let fetch =
             |name: &str| self.fetch(&format!("{id}/resolve/{}", found.sha), name, &snapshot);
         let single = WEIGHTS.iter().filter(|name| has(name)).count() > 0;
-        for name in FILES.iter().filter(|name| has(name) && !(single && **name == INDEX)) {
+        for name in
+            FILES.iter().chain(&COMPANIONS).filter(|name| has(name) && !(single && **name == INDEX))
+        {
             fetch(name)?;
         }
         if single {

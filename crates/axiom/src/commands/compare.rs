@@ -97,8 +97,11 @@ pub(crate) fn run(comparison: &Comparison, machine: &Machine, json: bool) -> Res
 /// The summary of a run, which is started, resumed, or read if it is done. None where the user
 /// stopped it.
 fn summary(recipe: &Recipe, dir: &Path, machine: &Machine) -> Result<Option<Value>> {
-    let path = dir.join("summary.json");
-    if !path.exists() {
+    let (summary, written) = (dir.join("summary.json"), dir.join("recipe.toml"));
+    if written.exists() && Recipe::resolve(&fs::read_to_string(&written)?, &[])? != *recipe {
+        bail!("{} holds a run of another recipe: give another --out", dir.display());
+    }
+    if !summary.exists() {
         machine.progress.line(&format!("run folder: {}", dir.display()));
         let rig = if dir.exists() {
             Rig::resume(dir, machine.clone())?
@@ -109,13 +112,8 @@ fn summary(recipe: &Recipe, dir: &Path, machine: &Machine) -> Result<Option<Valu
             return Ok(None);
         }
     }
-    let summary: Value = serde_json::from_slice(&fs::read(&path)?)
-        .with_context(|| format!("{} is damaged", path.display()))?;
-    let same = Recipe::resolve(&fs::read_to_string(dir.join("recipe.toml"))?, &[])?;
-    if same != *recipe {
-        bail!("{} holds a run of another recipe: give another --out", dir.display());
-    }
-    Ok(Some(summary))
+    let context = || format!("{} is damaged", summary.display());
+    serde_json::from_slice(&fs::read(&summary)?).with_context(context)
 }
 
 /// The runs of one arm, by seed.
