@@ -65,7 +65,7 @@ clean)
     for seed in $seeds; do
         rm -rf "runs/clean-seed-$seed"
         "$axiom" run composed --seed "$seed" --out "runs/clean-seed-$seed" --json \
-            --set model.path=runs/clean-base >/dev/null
+            --set model.path=runs/clean-base --set "learn.lr=${LR:-2e-4}" >/dev/null
         depths "clean seed $seed" "runs/clean-seed-$seed/model"
     done
     ;;
@@ -83,13 +83,16 @@ print(f"""  examples: {s["examples"]:6} difficulty {s["difficulty"]}  {c["passed
         done
     done
     ;;
-# Expert iteration and GRPO at equal wall time, side by side on one core each.
+# GRPO and expert iteration at equal wall time, side by side on one core each. PYTHON has matplotlib.
 curves)
-    both=(--budget seconds=240 --seeds 2 --threads 1 --out runs/curves)
-    "$axiom" compare default,eval.every=25 "${both[@]}" &
-    "$axiom" compare expert-iteration,eval.every=6 "${both[@]}"
+    both=(--budget seconds=220 --seeds 1 --threads 1 --out runs/curves)
+    "$axiom" compare default,eval.every=20 "${both[@]}" &
+    "$axiom" compare expert-iteration,eval.every=5 "${both[@]}"
     wait
-    "$axiom" compare default,eval.every=25 expert-iteration,eval.every=6 "${both[@]}"
+    "$axiom" compare default,eval.every=20 expert-iteration,eval.every=5 "${both[@]}"
+    "${PYTHON:-python3}" scripts/plot_curves.py runs/curves/default-*-seed-0 runs/curves/expert-*-seed-0 \
+        --label "GRPO (default)" --label "expert iteration" \
+        --metric solve_rate --metric eval:hard --metric eval:basic --out docs/curves.png
     ;;
 methods)
     arms=(default expert-iteration ppo dpo m-grpo)
