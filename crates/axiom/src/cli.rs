@@ -15,6 +15,7 @@ Examples:
   axiom run                              the default recipe, embedded model, two minutes or so
   axiom run composed --seed 1 --out runs/c1
   axiom run --set learn.lr=2e-4 --set steps=20
+  axiom run selfplay                     the model proposes its own tasks
   axiom resume runs/c1                   after Ctrl-C, a crash or a power cut
   axiom eval --model runs/c1/model --families composed --samples 8 --temperature 1
   axiom verify < submissions.jsonl
@@ -32,7 +33,7 @@ pub(crate) enum Command {
     /// Run a recipe: generate, verify, learn, measure.
     #[command(after_help = "\
 Recipes: default, composed, shuffled (the control), expert-iteration, ppo, m-grpo,
-dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.md.
+dpo, selfplay, azr-3b, azr-7b, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.md.
 `recipes/default.toml` explains every key.")]
     Run {
         /// A recipe's name, or a TOML file.
@@ -41,6 +42,15 @@ dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.
         /// Change a key of the recipe, e.g. `learn.lr=1e-4`.
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
+        /// A configuration of azrl-llm (YAML), read as settings; those of `--set` come after.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The same as `--set steps=N`.
+        #[arg(long, value_name = "N")]
+        iterations: Option<u64>,
+        /// The same as `--set model.path=DIR`: start from a model or an adapter.
+        #[arg(long, value_name = "DIR")]
+        checkpoint: Option<PathBuf>,
         /// The run's folder; a new one under `runs/` by default.
         #[arg(long)]
         out: Option<PathBuf>,

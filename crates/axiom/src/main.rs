@@ -22,9 +22,9 @@ mod state;
 mod summary;
 mod update;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 
 use crate::{
@@ -35,6 +35,7 @@ use crate::{
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
     seed::Seed,
+    selfplay::Prior,
 };
 
 /// The work failed.
@@ -109,13 +110,7 @@ fn machine(args: &MachineArgs) -> Result<Machine> {
 
 fn dispatch(command: Command) -> Result<u8> {
     match command {
-        Command::Run { recipe, set, out, seed, offline, machine: args } => {
-            let mut recipe = usage(Recipe::load(&recipe, &set))?;
-            recipe.seed = seed.unwrap_or(recipe.seed);
-            usage(families::parse(&recipe.tasks.families))?;
-            let machine = Machine { offline, ..machine(&args)? };
-            ended(commands::run::run(recipe, out, machine, args.json)?)
-        }
+        command @ Command::Run { .. } => start(command),
         Command::Resume { dir, offline, machine: args } => {
             let machine = Machine { offline, ..machine(&args)? };
             ended(commands::run::resume(&dir, machine, args.json)?)
@@ -150,6 +145,46 @@ fn dispatch(command: Command) -> Result<u8> {
             Ok(if fit { 0 } else { NO_SANDBOX })
         }
     }
+}
+
+fn start(command: Command) -> Result<u8> {
+    let Command::Run {
+        recipe,
+        set,
+        config,
+        iterations,
+        checkpoint,
+        out,
+        seed,
+        offline,
+        machine: args,
+    } = command
+    else {
+        bail!("not a run");
+    };
+    let machine = Machine { offline, ..machine(&args)? };
+    let mut settings = Vec::new();
+    if let Some(path) = config {
+        let prior = usage(Prior::read(&path))?;
+        prior.notes.iter().for_each(|note| machine.progress.line(note));
+        settings = prior.settings;
+    }
+    settings.extend(iterations.map(|n| format!("steps={n}")));
+    settings.extend(usage(checkpoint.as_deref().map(model_path).transpose())?);
+    settings.extend(set);
+    let mut recipe = usage(Recipe::load(&recipe, &settings))?;
+    recipe.seed = seed.unwrap_or(recipe.seed);
+    usage(families::parse(&recipe.tasks.families))?;
+    ended(commands::run::run(recipe, out, machine, args.json)?)
+}
+
+/// The setting that starts from the model in `dir`.
+fn model_path(dir: &Path) -> Result<String> {
+    if dir.join("recipe.toml").exists() {
+        bail!("{0} is the folder of a run: go on with `axiom resume {0}`", dir.display());
+    }
+    let text = dir.to_str().context("the path is not UTF-8")?;
+    Ok(format!("model.path={}", toml::Value::from(text)))
 }
 
 fn serve(args: &ServiceArgs, machine: &Machine) -> Result<u8> {

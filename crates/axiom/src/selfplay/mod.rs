@@ -3,6 +3,7 @@
 //! The cycle itself is in [`crate::loops::selfplay`].
 
 mod buffer;
+mod prior;
 mod propose;
 mod recipe;
 mod record;
@@ -10,6 +11,7 @@ mod reward;
 mod solve;
 
 pub(crate) use buffer::Buffers;
+pub(crate) use prior::Prior;
 pub(crate) use propose::{Proposal, bootstrap, keep, propose};
 pub(crate) use recipe::{SelfplayRecipe, SolverBatch};
 pub(crate) use record::record;

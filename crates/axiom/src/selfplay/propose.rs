@@ -13,7 +13,7 @@ use tasks::selfplay::{
     ENTRY_POINT, Puzzle, TaskKind, Unreadable, VALUE_BYTES_MAX, ask_proposal, ask_questions,
     induction_proposal, proposal,
 };
-use verify::{Answer, Call, Containers, Job, Limits, Mode, TestCase, Twice, Value, Verdict};
+use verify::{Answer, Call, Containers, Job, Mode, TestCase, Twice, Value, Verdict};
 
 use super::{buffer::Kept, recipe::SelfplayRecipe};
 use crate::{
@@ -310,7 +310,7 @@ impl Draft {
             program: self.program.clone(),
             entry_point: ENTRY_POINT.to_string(),
             inputs: self.inputs.clone(),
-            limits: Limits { cpu_ms: s.cpu_ms, test_cpu_ms: s.cpu_ms, ..Limits::default() },
+            limits: s.limits(),
             call: Call {
                 mode: Mode::Function,
                 answer: Answer::Returned,

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use tasks::selfplay::{Bonus, Format, RewardTable, Style, TaskKind};
+use verify::Limits;
 
 /// How tasks are proposed, kept, solved and paid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,7 @@ pub(crate) struct SelfplayRecipe {
     pub(crate) propose: bool,
     pub(crate) train_proposer: bool,
     pub(crate) cpu_ms: u64,
+    pub(crate) memory_mib: u64,
     pub(crate) forbidden_modules: Vec<String>,
     pub(crate) complexity: f64,
     pub(crate) diversity: f64,
@@ -85,6 +87,14 @@ impl SelfplayRecipe {
             bail!("selfplay.wrong and unreadable are penalties: 0 or less");
         }
         Ok(())
+    }
+
+    /// What a program of a puzzle may use.
+    pub(crate) fn limits(&self) -> Limits {
+        let (cpu_ms, memory_mib) = (self.cpu_ms, self.memory_mib);
+        let wall_ms = 3 * cpu_ms + 1_000;
+        Limits { cpu_ms, test_cpu_ms: cpu_ms, wall_ms, memory_mib, ..Limits::default() }
+            .within_caps()
     }
 
     /// Whether puzzles of this kind are proposed and solved.

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use generate::{Completion, Request};
-use tasks::selfplay::{Puzzle, Solved, TaskKind, ask_puzzle, program, value};
-use verify::{Submission, Verdict};
+use tasks::selfplay::{Format, Puzzle, Solved, TaskKind, ask_puzzle, program, value};
+use verify::{Limits, Submission, Verdict};
 
 use super::{Proposal, SolverBatch};
 use crate::{
@@ -131,10 +131,12 @@ enum Pending {
 }
 
 fn judge(rig: &Rig, solvings: &mut [Solving]) -> Result<()> {
-    let format = rig.recipe.selfplay.format;
+    let s = &rig.recipe.selfplay;
+    let limits = s.limits();
+    let format = s.format;
     let pending: Vec<Pending> = solvings
         .iter()
-        .flat_map(|s| s.attempts.iter().map(|a| Pending::of(&s.puzzle, &a.text, format)))
+        .flat_map(|s| s.attempts.iter().map(|a| Pending::of(&s.puzzle, &a.text, (format, limits))))
         .collect();
     let submissions: Vec<Submission> = pending
         .iter()
@@ -159,8 +161,8 @@ fn judge(rig: &Rig, solvings: &mut [Solving]) -> Result<()> {
 }
 
 impl Pending {
-    fn of(puzzle: &Puzzle, text: &str, format: tasks::selfplay::Format) -> Self {
-        let run = |submission| Self::Run(Box::new(submission));
+    fn of(puzzle: &Puzzle, text: &str, (format, limits): (Format, Limits)) -> Self {
+        let run = |submission| Self::Run(Box::new(Submission { limits, ..submission }));
         let read = match puzzle.kind {
             TaskKind::Deduction => value(text, "output", format).map(|output| {
                 let right = output.first().is_some_and(|output| puzzle.deduced(output));
