@@ -195,7 +195,8 @@ impl Rig {
         Ok(answered)
     }
 
-    fn sampling(&self) -> Sampling {
+    /// How completions are drawn.
+    pub(crate) fn sampling(&self) -> Sampling {
         Sampling {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,

@@ -3,6 +3,7 @@
 //! The cycle itself is in [`crate::loops::selfplay`].
 
 mod buffer;
+pub(crate) mod cruxeval;
 mod prior;
 mod propose;
 mod recipe;
@@ -16,4 +17,4 @@ pub(crate) use propose::{Proposal, bootstrap, keep, propose};
 pub(crate) use recipe::{SelfplayRecipe, SolverBatch};
 pub(crate) use record::record;
 pub(crate) use reward::{lessons, reward};
-pub(crate) use solve::solve;
+pub(crate) use solve::{Solver, Solving, solve};

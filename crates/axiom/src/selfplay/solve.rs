@@ -1,12 +1,13 @@
 //! The solver: attempts at puzzles, and whether they are right.
 
 use anyhow::Result;
-use generate::{Completion, Request};
-use tasks::selfplay::{Format, Puzzle, Solved, TaskKind, ask_puzzle, program, value};
-use verify::{Limits, Submission, Verdict};
+use generate::{Completion, Request, Sampling};
+use tasks::selfplay::{Format, Puzzle, Solved, Style, TaskKind, ask_puzzle, program, value};
+use verify::{Limits, Submission, Verdict, Verifier};
 
 use super::{Proposal, SolverBatch};
 use crate::{
+    policy::Policy,
     rig::{Clock, Rig},
     seed::Seed,
 };
@@ -85,41 +86,110 @@ pub(crate) fn solve(
     }
     let (n_new, rollouts) = (new.len(), s.rollouts);
     let each = |i: usize| if i < n_new { rollouts } else { n };
-    let mut all = attempt(rig, new.into_iter().chain(practice), each, seed, clock)?;
+    let puzzles = new.into_iter().chain(practice).collect();
+    let mut all = Solver::of(rig).attempt(puzzles, each, seed, clock)?;
     let practice = all.split_off(n_new);
     Ok(Solvings { estimates: all, practice })
 }
 
-/// `n(i)` attempts at the i-th puzzle.
-fn attempt(
-    rig: &Rig,
-    puzzles: impl Iterator<Item = Puzzle>,
-    n: impl Fn(usize) -> usize,
-    seed: Seed,
-    clock: &mut Clock,
-) -> Result<Vec<Solving>> {
-    let s = &rig.recipe.selfplay;
-    let puzzles: Vec<Puzzle> = puzzles.collect();
-    let mut requests = Vec::with_capacity(puzzles.len());
-    for (i, puzzle) in puzzles.iter().enumerate() {
-        let seed = seed.child("solve", i as u64);
-        let seeds = (0..n(i) as u64).map(|k| seed.child("sample", k).0).collect();
-        requests.push(Request { prompt: rig.policy.ask(&ask_puzzle(puzzle, s.style))?, seeds });
-    }
-    let completions = rig.complete(&requests)?;
-    clock.generated();
-    let mut solvings = Vec::with_capacity(puzzles.len());
-    for ((puzzle, request), completions) in puzzles.into_iter().zip(requests).zip(completions) {
-        let mut attempts = Vec::with_capacity(completions.len());
-        for completion in completions {
-            let text = rig.policy.tokenizer.decode(&completion.tokens)?;
-            attempts.push(Attempt { completion, text, solved: None });
+/// Who solves, and by which rules.
+#[derive(Debug)]
+pub(crate) struct Solver<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) verifier: &'a Verifier,
+    pub(crate) sampling: Sampling,
+    pub(crate) style: Style,
+    pub(crate) format: Format,
+    pub(crate) limits: Limits,
+    pub(crate) threads: usize,
+}
+
+impl<'a> Solver<'a> {
+    /// The run's policy by the run's rules.
+    pub(crate) fn of(rig: &'a Rig) -> Self {
+        let s = &rig.recipe.selfplay;
+        Self {
+            policy: &rig.policy,
+            verifier: &rig.verifier,
+            sampling: rig.sampling(),
+            style: s.style,
+            format: s.format,
+            limits: s.limits(),
+            threads: rig.machine.threads,
         }
-        solvings.push(Solving { puzzle, prompt: request.prompt, attempts });
     }
-    judge(rig, &mut solvings)?;
-    clock.verified();
-    Ok(solvings)
+
+    /// `n(i)` attempts at the i-th puzzle, judged.
+    pub(crate) fn attempt(
+        &self,
+        puzzles: Vec<Puzzle>,
+        n: impl Fn(usize) -> usize,
+        seed: Seed,
+        clock: &mut Clock,
+    ) -> Result<Vec<Solving>> {
+        let mut requests = Vec::with_capacity(puzzles.len());
+        for (i, puzzle) in puzzles.iter().enumerate() {
+            let seed = seed.child("solve", i as u64);
+            let seeds = (0..n(i) as u64).map(|k| seed.child("sample", k).0).collect();
+            let prompt = self.policy.ask(&ask_puzzle(puzzle, self.style))?;
+            requests.push(Request { prompt, seeds });
+        }
+        let (model, threads) = (&self.policy.model, self.threads);
+        let completions = generate::generate(model, &requests, &self.sampling, threads)?;
+        clock.generated();
+        let mut solvings = Vec::with_capacity(puzzles.len());
+        for ((puzzle, request), completions) in puzzles.into_iter().zip(requests).zip(completions) {
+            let mut attempts = Vec::with_capacity(completions.len());
+            for completion in completions {
+                let text = self.policy.tokenizer.decode(&completion.tokens)?;
+                attempts.push(Attempt { completion, text, solved: None });
+            }
+            solvings.push(Solving { puzzle, prompt: request.prompt, attempts });
+        }
+        self.judge(&mut solvings)?;
+        clock.verified();
+        Ok(solvings)
+    }
+
+    fn judge(&self, solvings: &mut [Solving]) -> Result<()> {
+        let rules = (self.format, self.limits);
+        let pending: Vec<Pending> = solvings
+            .iter()
+            .flat_map(|s| s.attempts.iter().map(|a| Pending::of(&s.puzzle, &a.text, rules)))
+            .collect();
+        let submissions: Vec<Submission> = pending
+            .iter()
+            .filter_map(|p| match p {
+                Pending::Run(submission) => Some((**submission).clone()),
+                Pending::Done(_) => None,
+            })
+            .collect();
+        let mut judgements = self.verifier.judge(&submissions)?.into_iter();
+        let attempts = solvings.iter_mut().flat_map(|s| &mut s.attempts);
+        for (attempt, pending) in attempts.zip(pending) {
+            attempt.solved = match pending {
+                Pending::Done(solved) => Some(solved),
+                Pending::Run(_) => judgements.next().and_then(|found| solved(found.verdict)),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// None where the sandbox failed.
+fn solved(verdict: Verdict) -> Option<Solved> {
+    match verdict {
+        Verdict::Accepted => Some(Solved::Right),
+        Verdict::JudgeError => None,
+        Verdict::WrongAnswer
+        | Verdict::RuntimeError
+        | Verdict::TimeLimit
+        | Verdict::MemoryLimit
+        | Verdict::OutputLimit
+        | Verdict::Violation
+        | Verdict::CompileError
+        | Verdict::NoProgram => Some(Solved::Wrong),
+    }
 }
 
 /// What an attempt needs to be judged.
@@ -128,36 +198,6 @@ enum Pending {
     Done(Solved),
     /// The verdict on this.
     Run(Box<Submission>),
-}
-
-fn judge(rig: &Rig, solvings: &mut [Solving]) -> Result<()> {
-    let s = &rig.recipe.selfplay;
-    let limits = s.limits();
-    let format = s.format;
-    let pending: Vec<Pending> = solvings
-        .iter()
-        .flat_map(|s| s.attempts.iter().map(|a| Pending::of(&s.puzzle, &a.text, (format, limits))))
-        .collect();
-    let submissions: Vec<Submission> = pending
-        .iter()
-        .filter_map(|p| match p {
-            Pending::Run(submission) => Some((**submission).clone()),
-            Pending::Done(_) => None,
-        })
-        .collect();
-    let mut judgements = rig.verifier.judge(&submissions)?.into_iter();
-    let attempts = solvings.iter_mut().flat_map(|s| &mut s.attempts);
-    for (attempt, pending) in attempts.zip(pending) {
-        attempt.solved = match pending {
-            Pending::Done(solved) => Some(solved),
-            Pending::Run(_) => judgements.next().and_then(|found| match found.verdict {
-                Verdict::Accepted => Some(Solved::Right),
-                Verdict::JudgeError => None,
-                _ => Some(Solved::Wrong),
-            }),
-        };
-    }
-    Ok(())
 }
 
 impl Pending {

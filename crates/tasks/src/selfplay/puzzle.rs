@@ -114,6 +114,22 @@ impl Puzzle {
         }
     }
 
+    /// A puzzle from texts: the arguments as they stand between the parentheses of a call, and
+    /// the output.
+    ///
+    /// # Errors
+    /// If they are no literals.
+    pub fn given(
+        kind: TaskKind,
+        program: &str,
+        input: &str,
+        output: &str,
+    ) -> Result<Self, answer::Unreadable> {
+        let case = TestCase { args: answer::args(input)?, expected: answer::literal(output)? };
+        let (program, message) = (program.to_string(), String::new());
+        Ok(Self { kind, program, message, cases: [case].into() })
+    }
+
     /// The cases that a solver is shown: of induction, the first half.
     pub fn shown(&self) -> &[TestCase] {
         &self.cases[..self.cases.len() / 2]
