@@ -16,6 +16,7 @@ mod record;
 mod replay;
 mod rig;
 mod seed;
+mod selfplay;
 mod service;
 mod state;
 mod summary;

@@ -13,6 +13,7 @@ use crate::{
     method::Method,
     policy::{Chat, Policy, SaveDtype, Source},
     seed::Seed,
+    selfplay::SelfplayRecipe,
     state::Totals,
 };
 
@@ -25,6 +26,9 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("ppo", include_str!("../../../recipes/ppo.toml")),
     ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
     ("dpo", include_str!("../../../recipes/dpo.toml")),
+    ("selfplay", include_str!("../../../recipes/selfplay.toml")),
+    ("azr-3b", include_str!("../../../recipes/azr-3b.toml")),
+    ("azr-7b", include_str!("../../../recipes/azr-7b.toml")),
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
@@ -80,6 +84,7 @@ pub(crate) struct Recipe {
     pub(crate) reward: RewardRecipe,
     pub(crate) learn: LearnRecipe,
     pub(crate) slow: SlowRecipe,
+    pub(crate) selfplay: SelfplayRecipe,
     pub(crate) eval: EvalRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
 }
@@ -132,6 +137,7 @@ pub(crate) struct AdapterRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TasksRecipe {
+    pub(crate) source: TaskSource,
     pub(crate) families: String,
     pub(crate) difficulty_min: u8,
     pub(crate) difficulty_max: u8,
@@ -140,6 +146,16 @@ pub(crate) struct TasksRecipe {
     pub(crate) replay_share: f64,
     pub(crate) rate_memory: f64,
     pub(crate) resample_max: u64,
+}
+
+/// Where tasks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskSource {
+    /// The families.
+    Families,
+    /// The policy itself.
+    Selfplay,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -311,8 +327,37 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
+        self.selfplay.check()?;
+        self.check_selfplay()?;
         self.model.adapter.check().context("in [model.adapter]")?;
         self.eval.check().context("in [eval]")
+    }
+
+    /// What self-play has no use for is refused, not ignored.
+    fn check_selfplay(&self) -> Result<()> {
+        if self.tasks.source == TaskSource::Families {
+            return Ok(());
+        }
+        let method = Method::of(self)?;
+        if !matches!(method, Method::Rewards(_)) || method.compares_within_groups() {
+            bail!(
+                "method `{}` does not fit self-play, where a prompt may have one completion: \
+                 take trr_pp, trr_pp_code, ppo or another that compares over the batch",
+                self.method
+            );
+        }
+        let unused = [
+            ("reward.partial_weight", self.reward.partial_weight > 0.0),
+            ("reward.overlong_cache", self.reward.overlong_cache > 0),
+            ("learn.replay_per_step", self.learn.replay_per_step > 0),
+            ("learn.mask_truncated_completions", self.learn.mask_truncated_completions),
+            ("tasks.resample_max", self.tasks.resample_max > 0),
+            ("slow.share", self.slow.share > 0.0),
+        ];
+        if let Some((key, _)) = unused.iter().find(|(_, set)| *set) {
+            bail!("{key} says nothing to self-play; set it to 0");
+        }
+        Ok(())
     }
 
     /// The policy that the run starts from, with the adapter that it learns by.

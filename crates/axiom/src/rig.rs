@@ -29,6 +29,7 @@ use crate::{
     recipe::Recipe,
     replay::Replay,
     seed::Seed,
+    selfplay::Buffers,
     state::{State, Totals},
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Rig {
     pub(crate) copies: Copies,
     pub(crate) curriculum: Curriculum,
     pub(crate) replay: Replay,
+    /// The puzzles of self-play; empty in other runs.
+    pub(crate) buffers: Buffers,
     pub(crate) verifier: Verifier,
     pub(crate) log: EventWriter,
     pub(crate) totals: Totals,
@@ -137,6 +140,7 @@ impl Rig {
             copies,
             curriculum: Curriculum::new(&names, difficulty, t.replay_share, t.rate_memory),
             replay: Replay::default(),
+            buffers: Buffers::default(),
             totals: Totals::default(),
             next_step: 0,
             recipe,
@@ -191,18 +195,27 @@ impl Rig {
         Ok(answered)
     }
 
-    /// Completions number `samples` of each task, from the current weights.
-    fn answer(&self, tasks: Vec<Task>, seed: Seed, samples: Range<u64>) -> Result<Vec<Answered>> {
-        let sampling = Sampling {
+    fn sampling(&self) -> Sampling {
+        Sampling {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,
             eos: self.policy.eos.clone(),
-        };
+        }
+    }
+
+    /// Completions of prompts, from the current weights.
+    pub(crate) fn complete(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>> {
+        let (model, threads) = (&self.policy.model, self.machine.threads);
+        Ok(generate::generate(model, requests, &self.sampling(), threads)?)
+    }
+
+    /// Completions number `samples` of each task, from the current weights.
+    fn answer(&self, tasks: Vec<Task>, seed: Seed, samples: Range<u64>) -> Result<Vec<Answered>> {
         let seeds = |i: usize| {
             let task = seed.child("task", i as u64);
             samples.clone().map(|s| task.child("sample", s).0).collect()
         };
-        answer(&self.policy, tasks, seeds, &sampling, self.machine.threads)
+        answer(&self.policy, tasks, seeds, &self.sampling(), self.machine.threads)
     }
 
     /// Verdicts and rewards for the completions of a step.
@@ -455,15 +468,15 @@ impl Clock {
     }
 
     pub(crate) fn generated(&mut self) {
-        self.timing.generate_s = self.lap();
+        self.timing.generate_s += self.lap();
     }
 
     pub(crate) fn verified(&mut self) {
-        self.timing.verify_s = self.lap();
+        self.timing.verify_s += self.lap();
     }
 
     pub(crate) fn learnt(&mut self) {
-        self.timing.learn_s = self.lap();
+        self.timing.learn_s += self.lap();
     }
 
     /// The stages' seconds, and those of the whole.

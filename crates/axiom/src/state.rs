@@ -11,7 +11,7 @@ use model::{Dtype, read_tensors, write_tensors};
 use runlog::{Timing, write_atomic};
 use serde::{Deserialize, Serialize};
 
-use crate::{replay::Replay, rig::Rig};
+use crate::{replay::Replay, rig::Rig, selfplay::Buffers};
 
 const STATE: &str = "state.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -37,6 +37,7 @@ pub(crate) struct State {
     pub(crate) log_position: u64,
     solve_rates: Vec<(String, f64)>,
     replay: Replay,
+    buffers: Buffers,
     totals: Totals,
 }
 
@@ -50,6 +51,7 @@ impl State {
             log_position: rig.log.position(),
             solve_rates: rig.curriculum.rates().to_vec(),
             replay: rig.replay.clone(),
+            buffers: rig.buffers.clone(),
             totals: rig.totals.clone(),
         }
     }
@@ -110,6 +112,7 @@ impl State {
         rig.next_step = self.step;
         rig.curriculum.restore(self.solve_rates);
         rig.replay = self.replay;
+        rig.buffers = self.buffers;
         rig.totals = self.totals;
         Ok(())
     }

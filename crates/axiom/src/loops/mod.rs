@@ -7,6 +7,7 @@ use crate::rig::Rig;
 pub(crate) mod eval;
 pub(crate) mod pretrain;
 pub(crate) mod rl;
+pub(crate) mod selfplay;
 
 /// How a loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

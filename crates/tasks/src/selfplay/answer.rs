@@ -4,6 +4,7 @@
 //! backticks. Of several blocks with a label the last counts: what stands before it is
 //! reasoning. Nothing here runs anything; an input such as `1) or (True` is no literal.
 
+use serde::{Deserialize, Serialize};
 use verify::Value;
 
 use super::VALUE_BYTES_MAX;
@@ -13,7 +14,8 @@ const FENCE: &str = "```";
 const DEPTH_MAX: usize = 32;
 
 /// What must stand around the blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     /// Nothing in particular.
     Plain,

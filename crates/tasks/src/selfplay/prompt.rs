@@ -1,11 +1,13 @@
 //! Puzzles as the policy is asked for them.
 
+use serde::{Deserialize, Serialize};
 use verify::TestCase;
 
 use super::{ENTRY_POINT, Puzzle, TaskKind, answer::args_text};
 
 /// How much a prompt explains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Style {
     /// Code and comments only, for a model that was trained on this form.
     Brief,

@@ -1,8 +1,11 @@
 //! What a proposal and an answer are worth.
 
+use serde::{Deserialize, Serialize};
+
 /// Which table of rewards. The paper and its code differ in one cell: what a proposal earns
 /// that is valid and teaches nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RewardTable {
     /// As the paper writes it (eq. 4 to 6): 0 for that proposal.
     Paper,
