@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::policy::{Chat, SaveDtype, Source};
+use crate::{
+    policy::{Chat, SaveDtype, Source},
+    recipe::CorpusName,
+};
 
 /// Language models that improve themselves by verified execution.
 #[derive(Debug, Parser)]
@@ -214,12 +217,15 @@ Example:
         #[command(subcommand)]
         command: TasksCommand,
     },
-    /// Make the embedded model from nothing.
+    /// Make an embedded model from nothing.
     Pretrain {
+        /// What it imitates, by `recipes/pretrain.toml` or `recipes/pretrain-selfplay.toml`.
+        #[arg(default_value = "families")]
+        corpus: CorpusName,
         /// Where to write it.
         #[arg(long)]
         out: PathBuf,
-        /// Change a key of `recipes/pretrain.toml`, e.g. `clean=true`.
+        /// Change a key of the recipe, e.g. `clean=true`.
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
         #[command(flatten)]

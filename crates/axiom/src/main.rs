@@ -135,8 +135,8 @@ fn dispatch(command: Command) -> Result<u8> {
             Ok(0)
         }
         Command::Tasks { command } => look(command),
-        Command::Pretrain { out, set, machine: args } => {
-            let recipe = usage(PretrainRecipe::load(&set))?;
+        Command::Pretrain { corpus, out, set, machine: args } => {
+            let recipe = usage(PretrainRecipe::load(corpus, &set))?;
             commands::pretrain::run(&recipe, &out, &machine(&args)?)?;
             Ok(0)
         }

@@ -33,6 +33,7 @@ const EMBEDDED: &[(&str, &str)] = &[
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
 const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
+const PRETRAIN_SELFPLAY: &str = include_str!("../../../recipes/pretrain-selfplay.toml");
 
 /// Keys that the defaults leave to the method.
 const OPTIONAL: &[&str] = &[
@@ -233,11 +234,22 @@ pub(crate) struct CheckpointRecipe {
     pub(crate) keep: std::num::NonZeroUsize,
 }
 
+/// What a model made from nothing imitates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CorpusName {
+    /// Programs for the task families and composed tasks.
+    Families,
+    /// Both roles of self-play, over short programs.
+    Selfplay,
+}
+
 /// How a model is made from nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PretrainRecipe {
     pub(crate) seed: u64,
+    pub(crate) corpus: CorpusName,
     pub(crate) tokens: u64,
     pub(crate) batch_tokens: u64,
     pub(crate) lr: f64,
@@ -427,9 +439,13 @@ impl EvalRecipe {
 }
 
 impl PretrainRecipe {
-    /// The embedded recipe with `key=value` settings on top.
-    pub(crate) fn load(settings: &[String]) -> Result<Self> {
-        layered(PRETRAIN, "", settings)
+    /// The embedded recipe for a corpus with `key=value` settings on top.
+    pub(crate) fn load(corpus: CorpusName, settings: &[String]) -> Result<Self> {
+        let text = match corpus {
+            CorpusName::Families => "",
+            CorpusName::Selfplay => PRETRAIN_SELFPLAY,
+        };
+        layered(PRETRAIN, text, settings)
     }
 }
 
@@ -506,7 +522,9 @@ mod tests {
             let again = Recipe::resolve(&recipe.to_toml().unwrap(), &[]).unwrap();
             assert_eq!(again, recipe);
         }
-        PretrainRecipe::load(&[]).unwrap();
+        for corpus in [CorpusName::Families, CorpusName::Selfplay] {
+            assert_eq!(PretrainRecipe::load(corpus, &[]).unwrap().corpus, corpus);
+        }
     }
 
     #[test]

@@ -5,16 +5,22 @@
 //! [`Role`]s. What it writes is read as text and as literals, and never spliced into code.
 
 mod answer;
+mod backward;
+mod bank;
 mod bonus;
+pub mod corpus;
 mod prompt;
 mod puzzle;
 mod reward;
+mod short;
 
 pub use answer::{Format, Proposal, Unreadable, induction_proposal, program, proposal, value};
+pub use bank::bank;
 pub use bonus::{Bonus, complexity, diversity};
 pub use prompt::{Style, ask_proposal, ask_puzzle, ask_questions};
 pub use puzzle::{Puzzle, Role, TaskKind};
 pub use reward::{Learnability, RewardTable, Solved, learnability};
+pub use short::held_out;
 
 /// What every program of a puzzle is called.
 pub const ENTRY_POINT: &str = "f";
