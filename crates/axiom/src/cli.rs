@@ -130,6 +130,16 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         /// What the prompt shows: `true` examples, `none`, or those of `other` tasks.
         #[arg(long, default_value = "true", value_parser = ["true", "none", "other"])]
         examples: String,
+        /// Measure on puzzles instead: `bank`, the held-out programs of self-play, or a file of
+        /// JSON lines with `code`, `input` and `output`, as CRUXEval has them.
+        #[arg(long, value_name = "bank|FILE", conflicts_with_all = ["families", "difficulty", "examples"])]
+        puzzles: Option<String>,
+        /// How much the prompts of puzzles explain: `brief` for the embedded model.
+        #[arg(long, value_parser = ["brief", "instructed"], requires = "puzzles")]
+        style: Option<String>,
+        /// Most tokens of a completion.
+        #[arg(long, default_value_t = 192)]
+        max_tokens: usize,
         #[command(flatten)]
         machine: MachineArgs,
     },

@@ -26,6 +26,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use tasks::selfplay::Style;
 
 use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
@@ -230,6 +231,9 @@ fn evaluate(command: Command) -> Result<u8> {
         split,
         seed,
         examples,
+        puzzles,
+        style,
+        max_tokens: completion_tokens_max,
         machine: args,
     } = command
     else {
@@ -238,8 +242,19 @@ fn evaluate(command: Command) -> Result<u8> {
     usage(families::parse(&families))?;
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
-    let request = commands::eval::Request { model, families, recipe, examples, seed };
-    commands::eval::run(&request, &machine(&args)?, args.json)?;
+    // The embedded model was trained on the brief form, and knows no other.
+    let style = match style.as_deref() {
+        Some("brief") => Style::Brief,
+        None if model.model.starts_with("embedded") => Style::Brief,
+        Some(_) | None => Style::Instructed,
+    };
+    let request =
+        commands::eval::Request { model, families, recipe, examples, completion_tokens_max, seed };
+    let machine = machine(&args)?;
+    match puzzles {
+        Some(which) => commands::eval::on_puzzles(&request, (&which, style), &machine, args.json)?,
+        None => commands::eval::run(&request, &machine, args.json)?,
+    }
     Ok(0)
 }
 
