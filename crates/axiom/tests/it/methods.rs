@@ -50,7 +50,7 @@ fn start(method: &str, settings: &[&str], out: &Path) -> Command {
 }
 
 /// Kills a run that has logged its second checkpoint.
-fn kill_after_a_step(mut command: Command, dir: &Path) {
+pub(crate) fn kill_after_a_step(mut command: Command, dir: &Path) {
     let mut child = command.spawn().unwrap();
     let log = dir.join("events.jsonl");
     let seen = || {
