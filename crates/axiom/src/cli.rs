@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use generate::Filter;
 
 use crate::{
     policy::{Chat, SaveDtype, Source},
@@ -163,6 +164,8 @@ Examples:
         /// 0 is greedy.
         #[arg(long, default_value_t = 1.0)]
         temperature: f32,
+        #[command(flatten)]
+        filter: FilterArgs,
         /// Most tokens of a completion.
         #[arg(long, default_value_t = 192)]
         max_tokens: usize,
@@ -312,6 +315,31 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     pub(crate) fn source(&self) -> Source<'_> {
         Source { name: &self.model, chat: self.chat, offline: self.offline }
+    }
+}
+
+/// Which tokens may be drawn.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilterArgs {
+    /// Only the likeliest tokens that together have this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Only so many of the likeliest tokens; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Only tokens at least this share as likely as the likeliest.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+    /// Divide the logits of tokens that the text has already.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+}
+
+impl FilterArgs {
+    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
+        let Self { top_p, top_k, min_p, repetition_penalty } = *self;
+        let filter = Filter { top_k, top_p, min_p, repetition_penalty };
+        filter.check().map(|()| filter).map_err(anyhow::Error::msg)
     }
 }
 

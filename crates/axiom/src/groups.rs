@@ -167,11 +167,7 @@ impl Material {
             let known = sequences.iter().zip(&self.outcomes[first..]).position(same);
             let at = known.unwrap_or(sequences.len());
             if known.is_none() {
-                sequences.push(Sequence {
-                    tokens: tokens.clone(),
-                    sampling_logprobs: completion.logprobs.clone(),
-                    ..Sequence::default()
-                });
+                sequences.push(sampled(completion));
                 let tokens = tokens.len();
                 self.outcomes.push(Outcome {
                     reward,
@@ -211,6 +207,17 @@ impl Material {
             }
         }
     }
+}
+
+/// A completion as the learner takes it. Where a filter made its draws others than the policy's,
+/// it says what both gave each token.
+fn sampled(completion: &Completion) -> Sequence {
+    let Completion { tokens, logprobs, drawn_logprobs, .. } = completion.clone();
+    let (sampling_logprobs, old_logprobs) = match drawn_logprobs.is_empty() {
+        true => (logprobs, Vec::new()),
+        false => (drawn_logprobs, logprobs),
+    };
+    Sequence { tokens, sampling_logprobs, old_logprobs, ..Sequence::default() }
 }
 
 /// Pairs of a different completion that passed and one that failed, at most `most` a group:

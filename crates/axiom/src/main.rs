@@ -259,16 +259,27 @@ fn evaluate(command: Command) -> Result<u8> {
 }
 
 fn complete(command: Command) -> Result<u8> {
-    let Command::Generate { model, prompt, task, n, temperature, max_tokens, seed, machine: args } =
-        command
+    let Command::Generate {
+        model,
+        prompt,
+        task,
+        n,
+        temperature,
+        filter,
+        max_tokens,
+        seed,
+        machine: args,
+    } = command
     else {
         bail!("not a generation");
     };
+    let filter = usage(filter.filter())?;
     let policy = Policy::load(&model.source())?;
     let sampling = ::generate::Sampling {
         temperature,
         completion_tokens_max: max_tokens,
         eos: policy.eos.clone(),
+        filter,
     };
     let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
     match (prompt, task) {

@@ -4,6 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use generate::Filter;
 use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Split};
@@ -56,6 +57,10 @@ const TRL: &[(&str, &str)] = &[
     ("weight_decay", "learn.weight_decay"),
     ("num_generations", "tasks.group_size"),
     ("temperature", "sampling.temperature"),
+    ("top_p", "sampling.top_p"),
+    ("top_k", "sampling.top_k"),
+    ("min_p", "sampling.min_p"),
+    ("repetition_penalty", "sampling.repetition_penalty"),
     ("max_completion_length", "sampling.completion_tokens_max"),
     ("num_iterations", "learn.num_iterations"),
     ("mask_truncated_completions", "learn.mask_truncated_completions"),
@@ -162,7 +167,18 @@ pub(crate) enum TaskSource {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SamplingRecipe {
     pub(crate) temperature: f32,
+    pub(crate) top_p: f32,
+    pub(crate) top_k: usize,
+    pub(crate) min_p: f32,
+    pub(crate) repetition_penalty: f32,
     pub(crate) completion_tokens_max: usize,
+}
+
+impl SamplingRecipe {
+    pub(crate) fn filter(&self) -> Filter {
+        let Self { top_p, top_k, min_p, repetition_penalty, .. } = *self;
+        Filter { top_k, top_p, min_p, repetition_penalty }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -309,6 +325,9 @@ impl Recipe {
         }
         if self.sampling.temperature <= 0.0 || !self.sampling.temperature.is_finite() {
             bail!("sampling.temperature must be positive: a run needs different completions");
+        }
+        if let Err(why) = self.sampling.filter().check() {
+            bail!("sampling: {why}");
         }
         if self.sampling.completion_tokens_max == 0 {
             bail!("sampling.completion_tokens_max must be positive");

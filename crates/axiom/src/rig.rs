@@ -201,6 +201,7 @@ impl Rig {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,
             eos: self.policy.eos.clone(),
+            filter: self.recipe.sampling.filter(),
         }
     }
 

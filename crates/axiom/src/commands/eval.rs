@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use generate::Sampling;
+use generate::{Filter, Sampling};
 use serde_json::json;
 use tasks::{
     Task,
@@ -97,6 +97,7 @@ pub(crate) fn on_puzzles(
             temperature: recipe.temperature,
             completion_tokens_max: request.completion_tokens_max,
             eos: policy.eos.clone(),
+            filter: Filter::default(),
         },
         style,
         format: Format::Plain,

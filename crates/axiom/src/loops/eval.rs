@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use generate::Sampling;
+use generate::{Filter, Sampling};
 use runlog::{Event, FamilyScore, Timing};
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Task};
@@ -65,6 +65,7 @@ pub(crate) fn rollouts(
         temperature: recipe.temperature,
         completion_tokens_max,
         eos: policy.eos.clone(),
+        filter: Filter::default(),
     };
     let seeds = |i: usize| {
         let task = seed.child("eval", i as u64);
