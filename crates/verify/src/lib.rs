@@ -26,6 +26,7 @@ mod judge;
 mod limits;
 mod marshal;
 mod meter;
+mod normal;
 mod pool;
 mod probe;
 mod process;

@@ -14,6 +14,7 @@ mod faults;
 mod honest;
 mod language;
 mod modes;
+mod normal;
 mod remote;
 mod tiers;
 mod verdicts;
