@@ -2,9 +2,12 @@
 
 mod backend;
 mod cli;
+mod clock;
 mod commands;
+mod data;
 mod families;
 mod groups;
+mod hash;
 mod hub;
 mod loops;
 mod machine;

@@ -276,6 +276,13 @@ impl Policy {
         Ok(tokens)
     }
 
+    /// A completion's text as the policy would have produced it, the end token included.
+    pub(crate) fn completion(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens = self.tokenizer.encode(text)?;
+        tokens.extend(self.eos.first());
+        Ok(tokens)
+    }
+
     /// The program in a completion of a task's prompt.
     pub(crate) fn program(&self, task: &Task, completion: &[u32]) -> Result<String> {
         let text = self.tokenizer.decode(completion)?;

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, bail};
 use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Split};
-use toml::{Table, Value};
 
 use crate::{
     method::Method,
@@ -15,6 +14,10 @@ use crate::{
     seed::Seed,
     state::Totals,
 };
+
+mod layers;
+
+use layers::layered;
 
 /// The recipes in the binary, by name.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -24,45 +27,12 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
     ("ppo", include_str!("../../../recipes/ppo.toml")),
     ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
+    ("replay", include_str!("../../../recipes/replay.toml")),
     ("dpo", include_str!("../../../recipes/dpo.toml")),
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
 const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
-
-/// Keys that the defaults leave to the method.
-const OPTIONAL: &[&str] = &[
-    "learn.beta",
-    "learn.epsilon",
-    "learn.epsilon_high",
-    "learn.delta",
-    "learn.entropy_coef",
-    "learn.loss_type",
-    "learn.scale_rewards",
-];
-
-/// TRL's names, which have no tables, and where ours with the same meaning stand.
-const TRL: &[(&str, &str)] = &[
-    ("model_name_or_path", "model.path"),
-    ("max_steps", "steps"),
-    ("learning_rate", "learn.lr"),
-    ("warmup_steps", "learn.warmup_steps"),
-    ("max_grad_norm", "learn.grad_norm_max"),
-    ("weight_decay", "learn.weight_decay"),
-    ("num_generations", "tasks.group_size"),
-    ("temperature", "sampling.temperature"),
-    ("max_completion_length", "sampling.completion_tokens_max"),
-    ("num_iterations", "learn.num_iterations"),
-    ("mask_truncated_completions", "learn.mask_truncated_completions"),
-    ("ref_model_sync_steps", "learn.ref_model_sync_steps"),
-    ("ref_model_mixup_alpha", "learn.ref_model_mixup_alpha"),
-    ("beta", "learn.beta"),
-    ("epsilon", "learn.epsilon"),
-    ("epsilon_high", "learn.epsilon_high"),
-    ("delta", "learn.delta"),
-    ("loss_type", "learn.loss_type"),
-    ("scale_rewards", "learn.scale_rewards"),
-];
 
 /// A run that can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +49,7 @@ pub(crate) struct Recipe {
     pub(crate) reward: RewardRecipe,
     pub(crate) learn: LearnRecipe,
     pub(crate) slow: SlowRecipe,
+    pub(crate) replay: ReplayRecipe,
     pub(crate) eval: EvalRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
 }
@@ -191,6 +162,44 @@ pub(crate) struct LearnRecipe {
     pub(crate) scale_rewards: Option<String>,
 }
 
+/// Which verified programs are kept, and which of them are imitated again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayRecipe {
+    pub(crate) dedupe: bool,
+    pub(crate) programs_max: usize,
+    pub(crate) discovery_share: f64,
+    pub(crate) discovery_steps: u64,
+    pub(crate) cold_start: String,
+    pub(crate) cold_start_share: f64,
+}
+
+impl ReplayRecipe {
+    /// Whether some kinds of programs are drawn more often than chance has it.
+    pub(crate) fn has_shares(&self) -> bool {
+        self.discovery_share > 0.0 || self.cold_start_share > 0.0
+    }
+
+    fn check(&self, method: &Method) -> Result<()> {
+        if self.discovery_share + self.cold_start_share > 1.0 {
+            bail!("discovery_share and cold_start_share are more than 1 together");
+        }
+        if self.cold_start_share > 0.0 && self.cold_start.is_empty() {
+            bail!("cold_start_share needs `cold_start`, a file of given completions");
+        }
+        let keeps = self.dedupe || self.programs_max > 0 || !self.cold_start.is_empty();
+        match method {
+            Method::Pairs(_) if keeps || self.has_shares() => {
+                bail!("a preference replays nothing");
+            }
+            Method::Imitation { restart: true } if self.has_shares() => {
+                bail!("the shares say nothing to a method that imitates all it ever found");
+            }
+            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. } => Ok(()),
+        }
+    }
+}
+
 /// A slow copy of the policy that takes part in the sampling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,7 +281,8 @@ impl Recipe {
         if t.per_step == 0 || t.group_size == 0 {
             bail!("tasks.per_step and tasks.group_size must be positive");
         }
-        if Method::of(self)?.compares_within_groups() && t.group_size < 2 {
+        let method = Method::of(self)?;
+        if method.compares_within_groups() && t.group_size < 2 {
             bail!("tasks.group_size must be at least 2: `{}` compares completions", self.method);
         }
         let l = &self.learn;
@@ -290,6 +300,8 @@ impl Recipe {
             ("tasks.rate_memory", t.rate_memory),
             ("reward.partial_weight", self.reward.partial_weight),
             ("learn.ref_model_mixup_alpha", l.ref_model_mixup_alpha),
+            ("replay.discovery_share", self.replay.discovery_share),
+            ("replay.cold_start_share", self.replay.cold_start_share),
             ("slow.share", self.slow.share),
             ("slow.momentum", self.slow.momentum),
         ];
@@ -299,6 +311,7 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
+        self.replay.check(&method).context("in [replay]")?;
         self.model.adapter.check().context("in [model.adapter]")?;
         self.eval.check().context("in [eval]")
     }
@@ -386,67 +399,6 @@ impl PretrainRecipe {
     pub(crate) fn load(settings: &[String]) -> Result<Self> {
         layered(PRETRAIN, "", settings)
     }
-}
-
-/// `defaults`, then `text`, then `settings`, as one value. Every key must be in the defaults.
-fn layered<T: for<'a> Deserialize<'a>>(
-    defaults: &str,
-    text: &str,
-    settings: &[String],
-) -> Result<T> {
-    let mut merged: Table = defaults.parse().context("the embedded defaults")?;
-    overlay(&mut merged, text.parse::<Table>()?, "")?;
-    for setting in settings {
-        let Some((key, value)) = setting.split_once('=') else {
-            bail!("`--set {setting}` is not KEY=VALUE");
-        };
-        // What does not parse as a TOML value is meant as a string.
-        let parsed: Option<Table> = format!("value = {value}").parse().ok();
-        let value = parsed
-            .and_then(|mut t| t.remove("value"))
-            .unwrap_or_else(|| Value::String(value.to_string()));
-        overlay(&mut merged, nested(key, value), "")?;
-    }
-    Ok(Value::Table(merged).try_into()?)
-}
-
-/// The table in which `value` stands at a dotted key.
-fn nested(key: &str, value: Value) -> Table {
-    let (first, rest) = match key.split_once('.') {
-        Some((first, rest)) => (first, Value::Table(nested(rest, value))),
-        None => (key, value),
-    };
-    [(first.trim().to_string(), rest)].into_iter().collect()
-}
-
-fn overlay(base: &mut Table, over: Table, path: &str) -> Result<()> {
-    for (key, value) in over {
-        let full = format!("{path}{key}");
-        if let Some((_, ours)) = TRL.iter().find(|(trl, _)| *trl == full) {
-            overlay(base, nested(ours, value), "")?;
-            continue;
-        }
-        if OPTIONAL.contains(&full.as_str()) {
-            let value = value.as_integer().map_or(value.clone(), |n| Value::Float(n as f64));
-            base.insert(key, value);
-            continue;
-        }
-        let Some(old) = base.get_mut(&key) else {
-            let nearest =
-                base.keys().max_by(|a, b| strsim::jaro(a, &key).total_cmp(&strsim::jaro(b, &key)));
-            let nearest = nearest.map(|n| format!("; did you mean `{path}{n}`?"));
-            bail!("unknown key `{full}`{}", nearest.unwrap_or_default());
-        };
-        match (old, value) {
-            (Value::Table(old), Value::Table(new)) => overlay(old, new, &format!("{full}."))?,
-            (old @ Value::Float(_), Value::Integer(n)) => *old = Value::Float(n as f64),
-            (old, new) if old.same_type(&new) => *old = new,
-            (old, new) => {
-                bail!("`{full}` must be a {}, not a {}", old.type_str(), new.type_str());
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

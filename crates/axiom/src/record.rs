@@ -5,9 +5,10 @@ use runlog::{Event, ProgramTiming, Timing};
 use verify::Tier;
 
 use crate::{
+    clock::Clock,
     groups::{self, Group, Rollout},
     progress::Bar,
-    rig::{Clock, Rig},
+    rig::Rig,
     update::Update,
 };
 

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -16,11 +15,12 @@ use learn::{
     Batch, Ema, Learner, OptimizerSpec, Pair, PairReport, Score, StepReport, Threads, ValueHead,
     objective::Objective, preference::Preference,
 };
-use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
+use runlog::{Event, EventWriter, LockedRun, RunFolder};
 use tasks::{Curriculum, Task, TaskId};
 use verify::Verifier;
 
 use crate::{
+    data::Data,
     families,
     groups::{self, Answered, Group},
     machine::Machine,
@@ -67,9 +67,11 @@ impl Rig {
         let verifier = machine.start_verifier()?;
         let policy = recipe.policy(machine.offline)?;
         families::parse(&recipe.tasks.families)?;
+        let replay = cold_start(&recipe, &policy)?;
         let run = RunFolder::at(out).create()?;
         let log = run.begin(&recipe.to_toml()?)?;
         let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+        rig.replay = replay;
         rig.log_start()?;
         Ok(rig)
     }
@@ -91,8 +93,10 @@ impl Rig {
         let policy = recipe.policy(machine.offline)?;
         let run = folder.resume()?;
         let Some(checkpoint) = run.folder().latest_checkpoint()? else {
+            let replay = cold_start(&recipe, &policy)?;
             let log = run.rewind(0, 0)?;
             let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+            rig.replay = replay;
             rig.log_start()?;
             return Ok(rig);
         };
@@ -397,6 +401,14 @@ fn optimizer(recipe: &Recipe) -> OptimizerSpec {
     }
 }
 
+/// The verified programs that a run has before its first step.
+fn cold_start(recipe: &Recipe, policy: &Policy) -> Result<Replay> {
+    match recipe.replay.cold_start.as_str() {
+        "" => Ok(Replay::default()),
+        path => Ok(Replay::with(Data::read(Path::new(path), policy)?.given)),
+    }
+}
+
 /// Completions of `tasks`, `seeds(i)` naming the draws for the i-th.
 pub(crate) fn answer(
     policy: &Policy,
@@ -430,44 +442,4 @@ pub(crate) fn bank(family: &str, recipe: &crate::recipe::EvalRecipe) -> Result<V
             Ok(Task::build(&TaskId { family, difficulty: recipe.difficulty, split, seed })?)
         })
         .collect()
-}
-
-/// Measures the stages of a step.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    start: Instant,
-    last: Instant,
-    timing: Timing,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        let now = Instant::now();
-        Self { start: now, last: now, timing: Timing::default() }
-    }
-
-    /// Seconds since the last lap.
-    fn lap(&mut self) -> f64 {
-        let now = Instant::now();
-        let lap = now.duration_since(self.last).as_secs_f64();
-        self.last = now;
-        lap
-    }
-
-    pub(crate) fn generated(&mut self) {
-        self.timing.generate_s = self.lap();
-    }
-
-    pub(crate) fn verified(&mut self) {
-        self.timing.verify_s = self.lap();
-    }
-
-    pub(crate) fn learnt(&mut self) {
-        self.timing.learn_s = self.lap();
-    }
-
-    /// The stages' seconds, and those of the whole.
-    pub(crate) fn timing(&self) -> Timing {
-        Timing { wall_s: self.start.elapsed().as_secs_f64(), ..self.timing }
-    }
 }

@@ -1,6 +1,6 @@
 //! Learning from the groups of a step, by the recipe's method.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use learn::{
@@ -12,8 +12,9 @@ use learn::{
 
 use crate::{
     groups::{self, Group, Material},
+    hash,
     method::Method,
-    replay::{Replay, Verified},
+    replay::{Forms, Replay, Verified},
     rig::Rig,
     seed::Seed,
 };
@@ -48,7 +49,8 @@ impl Update {
 /// Learns from the groups, whose rollouts are given their advantages, and remembers the
 /// programs that passed.
 pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<Update> {
-    let found = Replay::accepted(groups);
+    let forms = if rig.recipe.replay.dedupe { forms(rig, groups)? } else { Forms::new() };
+    let found = Replay::accepted(groups, &forms);
     let method = rig.method.clone();
     let skip_silent = rig.recipe.learn.skip_silent_groups && method.compares_within_groups();
     let update = match method {
@@ -59,9 +61,20 @@ pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<U
         Method::Imitation { restart: false } => imitate_new(rig, &found, seed),
         Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
     }?;
-    rig.replay.add(&found);
+    rig.replay.add(&found, (&rig.recipe.replay, rig.next_step));
     rig.move_copies();
     Ok(update)
+}
+
+/// Hashes of the normal forms of the programs that passed. A program without one is kept as
+/// its completion is.
+fn forms(rig: &Rig, groups: &[Group]) -> Result<Forms> {
+    let rollouts = groups.iter().flat_map(|g| &g.rollouts);
+    let passed = rollouts.filter(|r| r.passed() == Some(true)).map(|r| r.program.clone());
+    let programs: Vec<String> = passed.collect::<BTreeSet<_>>().into_iter().collect();
+    let forms = rig.verifier.normal_forms(&programs)?;
+    let hashed = programs.into_iter().zip(forms);
+    Ok(hashed.filter_map(|(program, form)| Some((program, hash::of(form?.as_bytes())))).collect())
 }
 
 /// A policy gradient: scores, advantages, and one or more updates.
@@ -100,7 +113,8 @@ fn from_rewards(
     material.report_advantages(groups);
 
     let mut batch = material.batch;
-    let old = rig.replay.draw(l.replay_per_step, seed.child("replay", 0));
+    let rules = (&rig.recipe.replay, rig.next_step);
+    let old = rig.replay.draw(l.replay_per_step, seed.child("replay", 0), rules);
     batch.groups.extend(old.iter().map(|v| v.sequence(l.replay_weight)));
     let mut update = Update::default();
     for _ in 0..l.num_iterations {
@@ -202,7 +216,8 @@ fn imitate_new(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> 
     let mut update = Update::default();
     for epoch in 0..rig.recipe.learn.num_iterations as u64 {
         let n = (found.len() as f64 * rig.recipe.learn.replay_ratio).round() as usize;
-        let old = rig.replay.draw(n, seed.child("replay", epoch));
+        let rules = (&rig.recipe.replay, rig.next_step);
+        let old = rig.replay.draw(n, seed.child("replay", epoch), rules);
         let all: Vec<&Verified> = found.iter().chain(old).collect();
         let batch = imitated(&all);
         for part in batch.minibatches(rig.recipe.learn.minibatches) {
@@ -216,7 +231,7 @@ fn imitate_new(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> 
 fn imitate_all(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> {
     rig.restart_policy();
     let mut replay = rig.replay.clone();
-    replay.add(found);
+    replay.add(found, (&rig.recipe.replay, rig.next_step));
     let mut update = Update::default();
     for epoch in 0..rig.recipe.learn.num_iterations as u64 {
         let batch = imitated(&replay.shuffled(seed.child("epoch", epoch)));

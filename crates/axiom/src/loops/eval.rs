@@ -11,11 +11,12 @@ use tasks::{Reward, Task};
 use verify::Verifier;
 
 use crate::{
+    clock::Clock,
     families,
     groups::{self, Group},
     policy::Policy,
     recipe::EvalRecipe,
-    rig::{self, Clock, Rig},
+    rig::{self, Rig},
     seed::Seed,
 };
 

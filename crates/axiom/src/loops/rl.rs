@@ -9,9 +9,10 @@
 use anyhow::Result;
 
 use crate::{
+    clock::Clock,
     loops::{Ending, after_step, begin},
     record,
-    rig::{Clock, Rig},
+    rig::Rig,
     update,
 };
 
