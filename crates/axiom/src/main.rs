@@ -23,6 +23,7 @@ mod service;
 mod state;
 mod summary;
 mod update;
+mod vote;
 
 use std::process::ExitCode;
 

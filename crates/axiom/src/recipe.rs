@@ -28,6 +28,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("ppo", include_str!("../../../recipes/ppo.toml")),
     ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
     ("replay", include_str!("../../../recipes/replay.toml")),
+    ("m-grpo-unlabelled", include_str!("../../../recipes/m-grpo-unlabelled.toml")),
     ("dpo", include_str!("../../../recipes/dpo.toml")),
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
@@ -119,9 +120,22 @@ pub(crate) struct SamplingRecipe {
     pub(crate) completion_tokens_max: usize,
 }
 
+/// What a reward is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RewardSource {
+    /// What the hidden tests say.
+    Verdict,
+    /// What most programs of the group answer.
+    Vote,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RewardRecipe {
+    pub(crate) source: RewardSource,
+    pub(crate) vote_share_min: f64,
+    pub(crate) entropy_filter: f64,
     pub(crate) partial_weight: f64,
     pub(crate) shuffle: bool,
     pub(crate) overlong_cache: usize,
@@ -160,6 +174,25 @@ pub(crate) struct LearnRecipe {
     pub(crate) loss_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scale_rewards: Option<String>,
+}
+
+impl RewardRecipe {
+    fn check(&self) -> Result<()> {
+        if !(self.entropy_filter >= 0.0 && self.entropy_filter.is_finite()) {
+            bail!("entropy_filter is 0 (off) or positive");
+        }
+        match self.source {
+            RewardSource::Verdict if self.vote_share_min > 0.0 => {
+                bail!("vote_share_min says nothing where `source` is \"verdict\"");
+            }
+            RewardSource::Vote if self.partial_weight > 0.0 => {
+                bail!(
+                    "partial_weight says nothing where `source` is \"vote\": nothing is expected"
+                );
+            }
+            RewardSource::Verdict | RewardSource::Vote => Ok(()),
+        }
+    }
 }
 
 /// Which verified programs are kept, and which of them are imitated again.
@@ -299,6 +332,7 @@ impl Recipe {
             ("tasks.replay_share", t.replay_share),
             ("tasks.rate_memory", t.rate_memory),
             ("reward.partial_weight", self.reward.partial_weight),
+            ("reward.vote_share_min", self.reward.vote_share_min),
             ("learn.ref_model_mixup_alpha", l.ref_model_mixup_alpha),
             ("replay.discovery_share", self.replay.discovery_share),
             ("replay.cold_start_share", self.replay.cold_start_share),
@@ -311,6 +345,7 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
+        self.reward.check().context("in [reward]")?;
         self.replay.check(&method).context("in [replay]")?;
         self.model.adapter.check().context("in [model.adapter]")?;
         self.eval.check().context("in [eval]")

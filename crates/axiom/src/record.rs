@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use runlog::{Event, ProgramTiming, Timing};
-use verify::Tier;
+use verify::{Tier, Verdict};
 
 use crate::{
     clock::Clock,
@@ -36,7 +36,7 @@ pub(crate) fn step(
     totals.tokens_generated += tokens_generated;
     totals.tokens_trained += update.report.tokens as u64;
     totals.verifications += rollouts(found).count() as u64;
-    totals.judge_errors += rollouts(found).filter(|r| r.reward.is_none()).count() as u64;
+    totals.judge_errors += judge_errors(found) as u64;
     totals.timing.generate_s += timing.generate_s;
     totals.timing.verify_s += timing.verify_s;
     totals.timing.learn_s += timing.learn_s;
@@ -54,6 +54,11 @@ pub(crate) fn step(
 
 fn rollouts(found: &[Group]) -> impl Iterator<Item = &Rollout> {
     found.iter().flat_map(|g| &g.rollouts)
+}
+
+/// Completions that the sandbox failed on.
+fn judge_errors(found: &[Group]) -> usize {
+    rollouts(found).filter(|r| r.judgement.verdict == Verdict::JudgeError).count()
 }
 
 fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
@@ -109,7 +114,7 @@ fn summary(
         tokens_trained: update.tokens as u64,
         verifications: distinct as u64,
         cache_hits: (samples - distinct) as u64,
-        judge_errors: (samples - rewards.len()) as u32,
+        judge_errors: judge_errors(found) as u32,
         lr,
         metrics: metrics.clone(),
         note: note(silent == found.len(), &rewards),

@@ -26,10 +26,11 @@ use crate::{
     machine::Machine,
     method::Method,
     policy::Policy,
-    recipe::Recipe,
+    recipe::{Recipe, RewardSource},
     replay::Replay,
     seed::Seed,
     state::{State, Totals},
+    vote,
 };
 
 /// The live parts.
@@ -181,18 +182,23 @@ impl Rig {
     /// A group of completions for each task, with the program in each. The last of them come
     /// from the slow copy, if there is one.
     pub(crate) fn generate(&mut self, tasks: Vec<Task>, seed: Seed) -> Result<Vec<Answered>> {
-        let n = self.recipe.tasks.group_size as u64;
-        let n_slow = (n as f64 * self.recipe.slow.share).round() as u64;
-        let mut answered = self.answer(tasks.clone(), seed, 0..n - n_slow)?;
-        let Some(slow) = self.copies.slow.take().filter(|_| n_slow > 0) else {
+        let (n, n_own) = (self.recipe.tasks.group_size as u64, self.n_own() as u64);
+        let mut answered = self.answer(tasks.clone(), seed, 0..n_own)?;
+        let Some(slow) = self.copies.slow.take().filter(|_| n_own < n) else {
             return Ok(answered);
         };
-        let found = self.under(slow.weights(), |rig| rig.answer(tasks, seed, n - n_slow..n));
+        let found = self.under(slow.weights(), |rig| rig.answer(tasks, seed, n_own..n));
         self.copies.slow = Some(slow);
         for (group, more) in answered.iter_mut().zip(found?) {
             group.2.extend(more.2);
         }
         Ok(answered)
+    }
+
+    /// How many completions of a group are the policy's own, and not the slow copy's.
+    pub(crate) fn n_own(&self) -> usize {
+        let n = self.recipe.tasks.group_size;
+        n - (n as f64 * self.recipe.slow.share).round() as usize
     }
 
     /// Completions number `samples` of each task, from the current weights.
@@ -210,8 +216,14 @@ impl Rig {
     }
 
     /// Verdicts and rewards for the completions of a step.
-    pub(crate) fn verify(&self, answered: Vec<Answered>, seed: Seed) -> Result<Vec<Group>> {
+    pub(crate) fn verify(&mut self, answered: Vec<Answered>, seed: Seed) -> Result<Vec<Group>> {
         let mut groups = groups::judge(answered, self.recipe.reward(), &self.verifier)?;
+        if self.recipe.reward.entropy_filter > 0.0 {
+            vote::filter(self, &mut groups)?;
+        }
+        if self.recipe.reward.source == RewardSource::Vote {
+            vote::reward(self, &mut groups)?;
+        }
         let (max, cache) =
             (self.recipe.sampling.completion_tokens_max, self.recipe.reward.overlong_cache);
         if cache > 0 {
@@ -240,7 +252,7 @@ impl Rig {
     /// Tells the curriculum what was solved.
     pub(crate) fn observe(&mut self, groups: &[Group]) {
         for group in groups {
-            self.curriculum.observe(&group.task.topic(), group.solve_rate());
+            self.curriculum.observe(&group.task.topic(), group.success());
         }
     }
 
@@ -262,6 +274,14 @@ impl Rig {
     pub(crate) fn score(&mut self, batch: &Batch) -> Result<Vec<Score>> {
         let (temperature, threads) = (self.temperature(), self.threads());
         Ok(self.learner.score(&self.policy.model, batch, temperature, threads)?)
+    }
+
+    /// What the slow copy says of a batch; nothing where there is none.
+    pub(crate) fn score_slow(&mut self, batch: &Batch) -> Result<Vec<Score>> {
+        let Some(slow) = self.copies.slow.take() else { return Ok(Vec::new()) };
+        let scores = self.under(slow.weights(), |rig| rig.score(batch));
+        self.copies.slow = Some(slow);
+        scores
     }
 
     /// What the reference says of a batch.

@@ -17,6 +17,7 @@ use crate::{
     replay::{Forms, Replay, Verified},
     rig::Rig,
     seed::Seed,
+    vote,
 };
 
 /// What a step's updates did.
@@ -41,7 +42,7 @@ impl Update {
         *self.metrics.entry("updates".to_string()).or_default() += 1.0;
     }
 
-    fn note(&mut self, name: &str, value: f64) {
+    pub(crate) fn note(&mut self, name: &str, value: f64) {
         self.metrics.insert(name.to_string(), value);
     }
 }
@@ -53,7 +54,7 @@ pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<U
     let found = Replay::accepted(groups, &forms);
     let method = rig.method.clone();
     let skip_silent = rig.recipe.learn.skip_silent_groups && method.compares_within_groups();
-    let update = match method {
+    let mut update = match method {
         Method::Rewards(method) => {
             from_rewards(rig, Material::of(groups, skip_silent), groups, (&method, seed))
         }
@@ -61,6 +62,7 @@ pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<U
         Method::Imitation { restart: false } => imitate_new(rig, &found, seed),
         Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
     }?;
+    vote::describe(groups, &mut update);
     rig.replay.add(&found, (&rig.recipe.replay, rig.next_step));
     rig.move_copies();
     Ok(update)

@@ -31,10 +31,21 @@ const METHODS: &[(&str, &[&str])] = &[
 ];
 
 /// What may stand beside a method, with a method.
-const ADDITIONS: &[(&str, &[&str])] = &[(
-    "expert_iteration",
-    &["replay.dedupe=true", "replay.programs_max=8", "replay.discovery_share=0.5"],
-)];
+const ADDITIONS: &[(&str, &[&str])] = &[
+    (
+        "expert_iteration",
+        &["replay.dedupe=true", "replay.programs_max=8", "replay.discovery_share=0.5"],
+    ),
+    ("m_grpo", VOTE),
+    // Without each part of it: the slow copy, the filter, the vote, agreement with it.
+    ("m_grpo", &[VOTE[0], VOTE[1]]),
+    ("m_grpo", &[VOTE[0], VOTE[2]]),
+    ("m_grpo", &[VOTE[1], VOTE[2]]),
+    ("m_grpo", &[VOTE[0], VOTE[1], VOTE[2], "reward.shuffle=true"]),
+];
+
+/// M-GRPO without labels.
+const VOTE: &[&str] = &["reward.source=vote", "reward.entropy_filter=0.75", "slow.share=0.25"];
 
 const SHORT: &[&str] = &[
     "steps=3",
@@ -122,5 +133,8 @@ fn settings_that_say_nothing_to_a_method_are_refused() {
     refused(&["method=dpo", "replay.dedupe=true"], "a preference replays nothing");
     refused(&["method=rest_em", "replay.discovery_share=0.5"], "imitates all it ever found");
     refused(&["replay.cold_start_share=0.5"], "needs `cold_start`");
+    refused(&["reward.vote_share_min=0.5"], "vote_share_min says nothing");
+    refused(&["reward.source=vote", "reward.partial_weight=0.1"], "nothing is expected");
+    refused(&["reward.source=votes"], "unknown variant");
     refused(&["slow.share=1.5"], "slow.share is 0 to 1");
 }
