@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use rand::seq::SliceRandom as _;
 use serde::Deserialize;
 use tasks::{Split, Task, TaskId};
 
-use crate::{hash, policy::Policy, replay::Verified};
+use crate::{hash, policy::Policy, replay::Verified, seed::Seed};
 
 /// What prompts that are no task of ours are counted under.
 const TOPIC: &str = "given";
@@ -48,6 +49,24 @@ impl Data {
     }
 }
 
+impl Data {
+    /// The `n` completions of a step. The steps go through the file again and again, each time
+    /// in another order.
+    pub(crate) fn of_step(&self, step: u64, n: usize, seed: Seed) -> Vec<&Verified> {
+        let size = self.given.len() as u64;
+        let first = step * n as u64;
+        let mut order: (u64, Vec<usize>) = (u64::MAX, Vec::new());
+        let mut at = |i: u64| {
+            if order.0 != i / size {
+                order = (i / size, (0..self.given.len()).collect());
+                order.1.shuffle(&mut seed.child("data", i / size).rng());
+            }
+            &self.given[order.1[(i % size) as usize]]
+        };
+        (first..first + n as u64).map(&mut at).collect()
+    }
+}
+
 fn given(line: &str, policy: &Policy) -> Result<Verified> {
     let line: Line = serde_json::from_str(line)?;
     let (topic, prompt) = match (&line.task, &line.prompt) {
@@ -75,5 +94,26 @@ fn practised(id: &str) -> Result<Task> {
         Split::Validation | Split::Test => {
             bail!("task `{id}` is of the split `{}`, which is for measuring", id.split.name())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_go_through_the_file_in_a_new_order_each_time() {
+        let one = |i| Verified { prompt: vec![i], ..Verified::default() };
+        let data = Data { given: (0..5).map(one).collect(), digest: String::new() };
+        let of = |step| data.of_step(step, 3, Seed(1)).iter().map(|v| v.prompt[0]).collect();
+        let seen: Vec<u32> = (0..5).flat_map(|step| -> Vec<u32> { of(step) }).collect();
+        let epochs: Vec<Vec<u32>> = seen.chunks(5).map(<[u32]>::to_vec).collect();
+        for epoch in &epochs {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+        }
+        assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2], "{epochs:?}");
+        assert_eq!(data.of_step(0, 12, Seed(1)).len(), 12);
     }
 }

@@ -38,10 +38,21 @@ impl Rollout {
     }
 }
 
+/// How the rollouts of a group came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The task was asked.
+    Asked,
+    /// It was asked again with a hint, after no completion had passed.
+    Hinted,
+}
+
 /// The rollouts of one task.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
+    pub(crate) role: Role,
     pub(crate) task: Task,
+    /// Under which they are learnt.
     pub(crate) prompt: Vec<u32>,
     pub(crate) rollouts: Vec<Rollout>,
     /// How it voted, where rewards come from votes.
@@ -53,6 +64,12 @@ impl Group {
     pub(crate) fn solve_rate(&self) -> f64 {
         let solved = self.rollouts.iter().filter(|r| r.accepted()).count();
         solved as f64 / self.rollouts.len().max(1) as f64
+    }
+
+    /// Whether there were verdicts, and none of them was that the program passes.
+    pub(crate) fn failed(&self) -> bool {
+        let mut judged = self.rollouts.iter().filter_map(Rollout::passed).peekable();
+        judged.peek().is_some() && !judged.any(|passed| passed)
     }
 
     /// How well the policy does on its task, as far as the run may know.
@@ -97,7 +114,7 @@ pub(crate) fn judge(
                 let reward = reward.of(&judgement);
                 Rollout { completion, program, judgement, reward, advantage: None, filtered: false }
             });
-        Group { rollouts: rollouts.collect(), task, prompt, vote: None }
+        Group { role: Role::Asked, rollouts: rollouts.collect(), task, prompt, vote: None }
     });
     Ok(groups.collect())
 }

@@ -1,5 +1,6 @@
 //! `axiom`: language models that improve themselves by verified execution.
 
+mod ask;
 mod backend;
 mod cli;
 mod clock;
@@ -17,6 +18,7 @@ mod progress;
 mod recipe;
 mod record;
 mod replay;
+mod retry;
 mod rig;
 mod seed;
 mod service;

@@ -25,7 +25,12 @@ pub(crate) enum Method {
         /// (STaR, ReST-EM), instead of going on with what is new.
         restart: bool,
     },
+    /// Completions of a file (SFT).
+    Given,
 }
+
+/// The name of [`Method::Given`].
+const SFT: &str = learn::Preset::Sft.name();
 
 const PAIRS: [(&str, Preference); 2] = [("dpo", presets::DPO), ("ipo", presets::IPO)];
 const IMITATIONS: [(&str, bool); 2] = [("expert_iteration", false), ("rest_em", true)];
@@ -60,6 +65,9 @@ impl Method {
         if l.beta.is_some() {
             bail!("learn.beta says nothing to method `{name}`, which has no reference");
         }
+        if name == SFT {
+            return Ok(Self::Given);
+        }
         if let Some((_, restart)) = IMITATIONS.iter().find(|i| i.0 == name) {
             return Ok(Self::Imitation { restart: *restart });
         }
@@ -67,6 +75,7 @@ impl Method {
             .map(|p| p.name())
             .chain(PAIRS.iter().map(|p| p.0))
             .chain(IMITATIONS.iter().map(|i| i.0))
+            .chain([SFT])
             .collect();
         bail!("no method `{name}`; there are {}", known.join(", "))
     }
@@ -77,6 +86,7 @@ impl Method {
             Self::Rewards(method) => method.needs_reference(),
             Self::Pairs(_) => true,
             Self::Imitation { restart } => *restart,
+            Self::Given => false,
         }
     }
 
@@ -90,7 +100,7 @@ impl Method {
         match self {
             Self::Rewards(m) => m.gae.is_none() && m.advantage.compares_within_groups(),
             Self::Pairs(_) => true,
-            Self::Imitation { .. } => false,
+            Self::Imitation { .. } | Self::Given => false,
         }
     }
 }

@@ -256,6 +256,20 @@ impl Policy {
         }
     }
 
+    /// A task as the policy is asked it with a hint.
+    pub(crate) fn hinted(&self, task: &Task) -> Result<Vec<u32>> {
+        let hint = tasks::hint(task);
+        match &self.chat {
+            Some(template) => {
+                let (system, user) = tasks::instruction(task);
+                let user = format!("{user}\n{hint}");
+                let turns = [Message::new("system", system), Message::new("user", user)];
+                self.converse(template, &turns)
+            }
+            None => self.plain(&tasks::prompt_with(task, &hint)),
+        }
+    }
+
     /// The text of a task's prompt, for people.
     pub(crate) fn show_prompt(&self, task: &Task) -> Result<String> {
         match &self.chat {

@@ -25,6 +25,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("composed", include_str!("../../../recipes/composed.toml")),
     ("shuffled", include_str!("../../../recipes/shuffled.toml")),
     ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
+    ("star", include_str!("../../../recipes/star.toml")),
+    ("sft", include_str!("../../../recipes/sft.toml")),
     ("ppo", include_str!("../../../recipes/ppo.toml")),
     ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
     ("replay", include_str!("../../../recipes/replay.toml")),
@@ -51,6 +53,7 @@ pub(crate) struct Recipe {
     pub(crate) learn: LearnRecipe,
     pub(crate) slow: SlowRecipe,
     pub(crate) replay: ReplayRecipe,
+    pub(crate) data: DataRecipe,
     pub(crate) eval: EvalRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
 }
@@ -156,6 +159,7 @@ pub(crate) struct LearnRecipe {
     pub(crate) replay_per_step: usize,
     pub(crate) replay_weight: f64,
     pub(crate) replay_ratio: f64,
+    pub(crate) rationalise: usize,
     pub(crate) pairs_per_group: usize,
     pub(crate) ref_model_sync_steps: u64,
     pub(crate) ref_model_mixup_alpha: f64,
@@ -222,14 +226,40 @@ impl ReplayRecipe {
         }
         let keeps = self.dedupe || self.programs_max > 0 || !self.cold_start.is_empty();
         match method {
-            Method::Pairs(_) if keeps || self.has_shares() => {
-                bail!("a preference replays nothing");
+            Method::Pairs(_) | Method::Given if keeps || self.has_shares() => {
+                bail!("neither a preference nor SFT replays anything");
             }
             Method::Imitation { restart: true } if self.has_shares() => {
                 bail!("the shares say nothing to a method that imitates all it ever found");
             }
-            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. } => Ok(()),
+            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. } | Method::Given => {
+                Ok(())
+            }
         }
+    }
+}
+
+/// Given completions to imitate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataRecipe {
+    pub(crate) path: String,
+    pub(crate) per_step: usize,
+}
+
+impl DataRecipe {
+    fn check(&self, method: &Method) -> Result<()> {
+        let given = *method == Method::Given;
+        if given && self.path.is_empty() {
+            bail!("`path` is missing: the file that SFT learns from");
+        }
+        if given && self.per_step == 0 {
+            bail!("per_step must be positive");
+        }
+        if !given && !self.path.is_empty() {
+            bail!("`path` is for method `sft`; others may have replay.cold_start");
+        }
+        Ok(())
     }
 }
 
@@ -346,6 +376,16 @@ impl Recipe {
             bail!("checkpoint.every must be positive");
         }
         self.reward.check().context("in [reward]")?;
+        self.data.check(&method).context("in [data]")?;
+        if l.rationalise > 0 && !matches!(method, Method::Imitation { .. }) {
+            bail!(
+                "learn.rationalise is for imitation: a hinted completion was not sampled from \
+                   the prompt that it is learnt under"
+            );
+        }
+        if method == Method::Given && self.slow.share > 0.0 {
+            bail!("slow.share says nothing to method `sft`, which samples nothing");
+        }
         self.replay.check(&method).context("in [replay]")?;
         self.model.adapter.check().context("in [model.adapter]")?;
         self.eval.check().context("in [eval]")

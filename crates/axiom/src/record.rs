@@ -1,12 +1,15 @@
 //! What a step found, as events.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use runlog::{Event, ProgramTiming, Timing};
+use tasks::TaskId;
 use verify::{Tier, Verdict};
 
 use crate::{
     clock::Clock,
-    groups::{self, Group, Rollout},
+    groups::{self, Group, Role, Rollout},
     progress::Bar,
     rig::Rig,
     update::Update,
@@ -21,10 +24,14 @@ pub(crate) fn step(
     bar: &Bar,
 ) -> Result<()> {
     let (step, timing) = (rig.next_step, clock.timing());
+    let mut seen: HashMap<&TaskId, usize> = HashMap::new();
     for group in found {
+        // Second tries are numbered after the first ones of their task.
+        let first = seen.entry(&group.task.id).or_default();
         for (i, rollout) in group.rollouts.iter().enumerate() {
-            rig.log.append(&completion(step, group, i, rollout))?;
+            rig.log.append(&completion(step, group, *first + i, rollout))?;
         }
+        *first += group.rollouts.len();
     }
     let event = summary(step, found, update, (rig.learning_rate(), timing));
     rig.log.append(&event)?;
@@ -42,11 +49,14 @@ pub(crate) fn step(
     totals.timing.learn_s += timing.learn_s;
     totals.timing.wall_s += timing.wall_s;
     let speed = *tokens_generated as f64 / timing.wall_s.max(1e-9);
-    let text = format!(
-        "reward {reward_mean:.3}  solved {:.1} %  {speed:.0} tokens/s{}",
-        100.0 * solve_rate,
-        note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default(),
-    );
+    let text = match found {
+        [] => format!("loss {:.4}", update.report.loss),
+        _ => format!(
+            "reward {reward_mean:.3}  solved {:.1} %  {speed:.0} tokens/s{}",
+            100.0 * solve_rate,
+            note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default(),
+        ),
+    };
     bar.set(step + 1, &text);
     rig.machine.progress.line(&format!("step {}/{}  {text}", step + 1, rig.recipe.steps));
     Ok(())
@@ -89,18 +99,21 @@ fn summary(
     (lr, timing): (f64, Timing),
 ) -> Event {
     let samples = rollouts(found).count();
-    let rewards: Vec<f64> = rollouts(found).filter_map(|r| r.reward).collect();
-    let silent = found.iter().filter(|g| g.is_silent()).count();
+    // Curves are about tasks that were asked; second tries have metrics of their own.
+    let asked: Vec<&Group> = found.iter().filter(|g| g.role == Role::Asked).collect();
+    let tries = || asked.iter().flat_map(|g| &g.rollouts);
+    let rewards: Vec<f64> = tries().filter_map(|r| r.reward).collect();
+    let silent = asked.iter().filter(|g| g.is_silent()).count();
     let tokens: usize = rollouts(found).map(|r| r.completion.tokens.len()).sum();
     let cut = |r: &&Rollout| r.completion.stop == generate::Stop::Length;
     let distinct = groups::distinct_programs(found);
     Event::Step {
         step,
-        tasks: found.len() as u32,
+        tasks: asked.len() as u32,
         samples: samples as u32,
         reward_mean: mean(&rewards),
-        solve_rate: rollouts(found).filter(|r| r.accepted()).count() as f64 / samples.max(1) as f64,
-        frac_reward_zero_std: silent as f64 / found.len().max(1) as f64,
+        solve_rate: tries().filter(|r| r.accepted()).count() as f64 / tries().count().max(1) as f64,
+        frac_reward_zero_std: silent as f64 / asked.len().max(1) as f64,
         loss: update.loss,
         grad_norm: update.grad_norm,
         entropy: update.entropy,
@@ -117,7 +130,7 @@ fn summary(
         judge_errors: judge_errors(found) as u32,
         lr,
         metrics: metrics.clone(),
-        note: note(silent == found.len(), &rewards),
+        note: if asked.is_empty() { None } else { note(silent == asked.len(), &rewards) },
         timing,
     }
 }

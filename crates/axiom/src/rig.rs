@@ -10,16 +10,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use generate::{Completion, Request, Sampling};
+use generate::Sampling;
 use learn::{
     Batch, Ema, Learner, OptimizerSpec, Pair, PairReport, Score, StepReport, Threads, ValueHead,
     objective::Objective, preference::Preference,
 };
 use runlog::{Event, EventWriter, LockedRun, RunFolder};
-use tasks::{Curriculum, Task, TaskId};
+use tasks::{Curriculum, Task};
 use verify::Verifier;
 
 use crate::{
+    ask,
     data::Data,
     families,
     groups::{self, Answered, Group},
@@ -44,6 +45,8 @@ pub(crate) struct Rig {
     pub(crate) copies: Copies,
     pub(crate) curriculum: Curriculum,
     pub(crate) replay: Replay,
+    /// What is imitated, where that is given.
+    pub(crate) data: Option<Data>,
     pub(crate) verifier: Verifier,
     pub(crate) log: EventWriter,
     pub(crate) totals: Totals,
@@ -51,6 +54,25 @@ pub(crate) struct Rig {
     pub(crate) next_step: u64,
     run: LockedRun,
     stop: Arc<AtomicBool>,
+}
+
+/// What a run is assembled from, before it has a folder.
+struct Parts {
+    policy: Policy,
+    verifier: Verifier,
+    data: Option<Data>,
+}
+
+impl Parts {
+    fn of(recipe: &Recipe, machine: &Machine) -> Result<Self> {
+        let verifier = machine.start_verifier()?;
+        let policy = recipe.policy(machine.offline)?;
+        let data = match recipe.data.path.as_str() {
+            "" => None,
+            path => Some(Data::read(Path::new(path), &policy)?),
+        };
+        Ok(Self { policy, verifier, data })
+    }
 }
 
 /// Other weights than the policy's that a method needs.
@@ -65,13 +87,12 @@ pub(crate) struct Copies {
 impl Rig {
     /// A fresh run of `recipe` in `out`, which must not hold one.
     pub(crate) fn create(recipe: Recipe, out: &Path, machine: Machine) -> Result<Self> {
-        let verifier = machine.start_verifier()?;
-        let policy = recipe.policy(machine.offline)?;
         families::parse(&recipe.tasks.families)?;
-        let replay = cold_start(&recipe, &policy)?;
+        let parts = Parts::of(&recipe, &machine)?;
+        let replay = cold_start(&recipe, &parts.policy)?;
         let run = RunFolder::at(out).create()?;
         let log = run.begin(&recipe.to_toml()?)?;
-        let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+        let mut rig = Self::assemble(recipe, parts, (run, log), machine)?;
         rig.replay = replay;
         rig.log_start()?;
         Ok(rig)
@@ -90,28 +111,26 @@ impl Rig {
                 folder.model().display()
             );
         }
-        let verifier = machine.start_verifier()?;
-        let policy = recipe.policy(machine.offline)?;
+        let parts = Parts::of(&recipe, &machine)?;
         let run = folder.resume()?;
         let Some(checkpoint) = run.folder().latest_checkpoint()? else {
-            let replay = cold_start(&recipe, &policy)?;
+            let replay = cold_start(&recipe, &parts.policy)?;
             let log = run.rewind(0, 0)?;
-            let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+            let mut rig = Self::assemble(recipe, parts, (run, log), machine)?;
             rig.replay = replay;
             rig.log_start()?;
             return Ok(rig);
         };
         let state = State::load(&checkpoint.path)?;
         let log = run.rewind(checkpoint.step, state.log_position)?;
-        let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+        let mut rig = Self::assemble(recipe, parts, (run, log), machine)?;
         state.put_into(&mut rig, &checkpoint.path)?;
         Ok(rig)
     }
 
     fn assemble(
         recipe: Recipe,
-        policy: Policy,
-        verifier: Verifier,
+        Parts { policy, verifier, data }: Parts,
         (run, log): (LockedRun, EventWriter),
         machine: Machine,
     ) -> Result<Self> {
@@ -142,6 +161,7 @@ impl Rig {
             copies,
             curriculum: Curriculum::new(&names, difficulty, t.replay_share, t.rate_memory),
             replay: Replay::default(),
+            data,
             totals: Totals::default(),
             next_step: 0,
             recipe,
@@ -203,16 +223,26 @@ impl Rig {
 
     /// Completions number `samples` of each task, from the current weights.
     fn answer(&self, tasks: Vec<Task>, seed: Seed, samples: Range<u64>) -> Result<Vec<Answered>> {
-        let sampling = Sampling {
-            temperature: self.recipe.sampling.temperature,
-            completion_tokens_max: self.recipe.sampling.completion_tokens_max,
-            eos: self.policy.eos.clone(),
-        };
         let seeds = |i: usize| {
             let task = seed.child("task", i as u64);
             samples.clone().map(|s| task.child("sample", s).0).collect()
         };
-        answer(&self.policy, tasks, seeds, &sampling, self.machine.threads)
+        ask::answer(&self.policy, tasks, seeds, &self.sampling(), self.machine.threads)
+    }
+
+    /// How completions are drawn.
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.recipe.sampling.temperature,
+            completion_tokens_max: self.recipe.sampling.completion_tokens_max,
+            eos: self.policy.eos.clone(),
+        }
+    }
+
+    /// Whether a completion of this prompt has room in the model.
+    pub(crate) fn fits(&self, prompt: &[u32]) -> bool {
+        let n = prompt.len() + self.recipe.sampling.completion_tokens_max;
+        n <= self.policy.model.config.max_position_embeddings
     }
 
     /// Verdicts and rewards for the completions of a step.
@@ -313,7 +343,7 @@ impl Rig {
     /// sampled.
     fn temperature(&self) -> f32 {
         match self.method {
-            Method::Imitation { .. } => 1.0,
+            Method::Imitation { .. } | Method::Given => 1.0,
             Method::Rewards(_) | Method::Pairs(_) => self.recipe.sampling.temperature,
         }
     }
@@ -427,39 +457,4 @@ fn cold_start(recipe: &Recipe, policy: &Policy) -> Result<Replay> {
         "" => Ok(Replay::default()),
         path => Ok(Replay::with(Data::read(Path::new(path), policy)?.given)),
     }
-}
-
-/// Completions of `tasks`, `seeds(i)` naming the draws for the i-th.
-pub(crate) fn answer(
-    policy: &Policy,
-    tasks: Vec<Task>,
-    seeds: impl Fn(usize) -> Vec<u64>,
-    sampling: &Sampling,
-    threads: usize,
-) -> Result<Vec<Answered>> {
-    let mut requests = Vec::with_capacity(tasks.len());
-    for (i, task) in tasks.iter().enumerate() {
-        let prompt = policy.prompt(task)?;
-        requests.push(Request { prompt, seeds: seeds(i) });
-    }
-    let completions = generate::generate(&policy.model, &requests, sampling, threads)?;
-    let mut answered = Vec::with_capacity(tasks.len());
-    for ((task, request), completions) in tasks.into_iter().zip(requests).zip(completions) {
-        let program = |c: Completion| policy.program(&task, &c.tokens).map(|text| (c, text));
-        let programs: Result<Vec<(Completion, String)>> =
-            completions.into_iter().map(program).collect();
-        answered.push((task, request.prompt, programs?));
-    }
-    Ok(answered)
-}
-
-/// Tasks of one family, for measuring.
-pub(crate) fn bank(family: &str, recipe: &crate::recipe::EvalRecipe) -> Result<Vec<Task>> {
-    let split = recipe.split.parse()?;
-    (0..recipe.tasks_per_family)
-        .map(|seed| {
-            let family = family.to_string();
-            Ok(Task::build(&TaskId { family, difficulty: recipe.difficulty, split, seed })?)
-        })
-        .collect()
 }

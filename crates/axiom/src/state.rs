@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use learn::{Ema, ValueHead};
 use model::{Dtype, read_tensors, write_tensors};
 use runlog::{Timing, write_atomic};
@@ -38,6 +38,9 @@ pub(crate) struct State {
     solve_rates: Vec<(String, f64)>,
     replay: Replay,
     totals: Totals,
+    /// The digest of the given completions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
 }
 
 impl State {
@@ -51,6 +54,7 @@ impl State {
             solve_rates: rig.curriculum.rates().to_vec(),
             replay: rig.replay.clone(),
             totals: rig.totals.clone(),
+            data: rig.data.as_ref().map(|data| data.digest.clone()),
         }
     }
 
@@ -83,6 +87,9 @@ impl State {
 
     /// Puts the state and the checkpoint's tensors into a rig.
     pub(crate) fn put_into(self, rig: &mut Rig, dir: &Path) -> Result<()> {
+        if self.data != rig.data.as_ref().map(|data| data.digest.clone()) {
+            bail!("{} is no longer what the run began with: put it back", rig.recipe.data.path);
+        }
         rig.policy.restore(dir)?;
         let bytes = std::fs::read(dir.join(OPTIMIZER))?;
         let mut tensors = read_tensors(&bytes)?;

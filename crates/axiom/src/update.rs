@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use learn::{
     Advantage, Batch, Pair, Score, Sequence, StepReport,
     advantage::{Outcome, advantages, whiten},
@@ -15,6 +15,7 @@ use crate::{
     hash,
     method::Method,
     replay::{Forms, Replay, Verified},
+    retry,
     rig::Rig,
     seed::Seed,
     vote,
@@ -61,8 +62,10 @@ pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<U
         Method::Pairs(spec) => from_pairs(rig, groups, &spec),
         Method::Imitation { restart: false } => imitate_new(rig, &found, seed),
         Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
+        Method::Given => imitate_given(rig),
     }?;
     vote::describe(groups, &mut update);
+    retry::describe(groups, &mut update);
     rig.replay.add(&found, (&rig.recipe.replay, rig.next_step));
     rig.move_copies();
     Ok(update)
@@ -222,9 +225,7 @@ fn imitate_new(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> 
         let old = rig.replay.draw(n, seed.child("replay", epoch), rules);
         let all: Vec<&Verified> = found.iter().chain(old).collect();
         let batch = imitated(&all);
-        for part in batch.minibatches(rig.recipe.learn.minibatches) {
-            update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
-        }
+        imitate(rig, batch, &mut update)?;
     }
     Ok(update)
 }
@@ -236,16 +237,33 @@ fn imitate_all(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> 
     replay.add(found, (&rig.recipe.replay, rig.next_step));
     let mut update = Update::default();
     for epoch in 0..rig.recipe.learn.num_iterations as u64 {
-        let batch = imitated(&replay.shuffled(seed.child("epoch", epoch)));
-        for part in batch.minibatches(rig.recipe.learn.minibatches) {
-            update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
-        }
+        imitate(rig, imitated(&replay.shuffled(seed.child("epoch", epoch))), &mut update)?;
     }
+    Ok(update)
+}
+
+/// SFT: the next completions of the file.
+fn imitate_given(rig: &mut Rig) -> Result<Update> {
+    let data = rig.data.take().context("there are no given completions")?;
+    let due = data.of_step(rig.next_step, rig.recipe.data.per_step, rig.seed);
+    let mut update = Update::default();
+    for _ in 0..rig.recipe.learn.num_iterations {
+        imitate(rig, imitated(&due), &mut update)?;
+    }
+    rig.data = Some(data);
     Ok(update)
 }
 
 fn imitated(programs: &[&Verified]) -> Batch {
     Batch { groups: programs.iter().map(|v| v.sequence(1.0)).collect() }
+}
+
+/// One pass over a batch, in as many updates as the recipe has it.
+fn imitate(rig: &mut Rig, batch: Batch, update: &mut Update) -> Result<()> {
+    for part in batch.minibatches(rig.recipe.learn.minibatches) {
+        update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
+    }
+    Ok(())
 }
 
 impl Material {

@@ -186,7 +186,7 @@ mod tests {
     use verify::{Judgement, Tier, VerifierConfig};
 
     use super::*;
-    use crate::groups::Rollout;
+    use crate::groups::{Role, Rollout};
 
     fn group(programs: &[&str]) -> Group {
         let judgement = Judgement {
@@ -208,6 +208,7 @@ mod tests {
             filtered: false,
         };
         Group {
+            role: Role::Asked,
             task: Task::build(&"fibonacci/3/train/1".parse().unwrap()).unwrap(),
             prompt: vec![1],
             rollouts: programs.iter().map(rollout).collect(),

@@ -6,8 +6,8 @@ use tasks::Task;
 
 use super::{put, show};
 use crate::{
-    cli::ModelArgs, families, loops::eval, machine::Machine, policy::Policy, recipe::EvalRecipe,
-    rig, seed::Seed, summary,
+    ask, cli::ModelArgs, families, loops::eval, machine::Machine, policy::Policy,
+    recipe::EvalRecipe, seed::Seed, summary,
 };
 
 /// Most tokens of a completion.
@@ -30,7 +30,7 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
     let verifier = machine.start_verifier()?;
     let mut bank = Vec::new();
     for name in &names {
-        let mut tasks = rig::bank(name, &request.recipe)?;
+        let mut tasks = ask::bank(name, &request.recipe)?;
         show_examples(&mut tasks, &request.examples);
         bank.extend(tasks);
     }

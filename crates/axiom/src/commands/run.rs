@@ -93,7 +93,7 @@ pub(crate) struct Finished {
 
 /// Takes a run to its end. None where the user stopped it; it can be resumed then.
 pub(crate) fn drive(mut rig: Rig) -> Result<Option<Finished>> {
-    if loops::rl::run(&mut rig)? == Ending::Interrupted {
+    if loops::run(&mut rig)? == Ending::Interrupted {
         rig.interrupt()?;
         return Ok(None);
     }

@@ -36,6 +36,7 @@ const ADDITIONS: &[(&str, &[&str])] = &[
         "expert_iteration",
         &["replay.dedupe=true", "replay.programs_max=8", "replay.discovery_share=0.5"],
     ),
+    ("rest_em", &["learn.rationalise=2", "tasks.families=lcs,fibonacci"]),
     ("m_grpo", VOTE),
     // Without each part of it: the slow copy, the filter, the vote, agreement with it.
     ("m_grpo", &[VOTE[0], VOTE[1]]),
@@ -67,7 +68,7 @@ fn start(method: &str, settings: &[&str], out: &Path) -> Command {
 }
 
 /// Kills a run that has logged its second checkpoint.
-fn kill_after_a_step(mut command: Command, dir: &Path) {
+pub(crate) fn kill_after_a_step(mut command: Command, dir: &Path) {
     let mut child = command.spawn().unwrap();
     let log = dir.join("events.jsonl");
     let seen = || {
@@ -130,9 +131,12 @@ fn settings_that_say_nothing_to_a_method_are_refused() {
     refused(&["method=expert_iteration", "beta=0.1"], "learn.beta says nothing");
     refused(&["method=reinforce", "epsilon=0.1"], "do not all fit Reinforce");
     refused(&["loss_type=bnpo"], "learn.loss_type is `grpo`, `dapo` or `dr_grpo`, not `bnpo`");
-    refused(&["method=dpo", "replay.dedupe=true"], "a preference replays nothing");
+    refused(&["method=dpo", "replay.dedupe=true"], "neither a preference nor SFT replays");
     refused(&["method=rest_em", "replay.discovery_share=0.5"], "imitates all it ever found");
     refused(&["replay.cold_start_share=0.5"], "needs `cold_start`");
+    refused(&["learn.rationalise=1"], "learn.rationalise is for imitation");
+    refused(&["method=sft"], "`path` is missing");
+    refused(&["data.path=x"], "`path` is for method `sft`");
     refused(&["reward.vote_share_min=0.5"], "vote_share_min says nothing");
     refused(&["reward.source=vote", "reward.partial_weight=0.1"], "nothing is expected");
     refused(&["reward.source=votes"], "unknown variant");
