@@ -1,10 +1,14 @@
 //! `axiom`: language models that improve themselves by verified execution.
 
+mod ask;
 mod backend;
 mod cli;
+mod clock;
 mod commands;
+mod data;
 mod families;
 mod groups;
+mod hash;
 mod hub;
 mod loops;
 mod machine;
@@ -14,6 +18,7 @@ mod progress;
 mod recipe;
 mod record;
 mod replay;
+mod retry;
 mod rig;
 mod seed;
 mod selfplay;
@@ -21,6 +26,7 @@ mod service;
 mod state;
 mod summary;
 mod update;
+mod vote;
 
 use std::{path::Path, process::ExitCode};
 

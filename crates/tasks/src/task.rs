@@ -9,7 +9,7 @@ use verify::{Call, Comparator, Limits, Submission, TestCase, Value};
 use crate::{
     Algorithm, Rng, Tier,
     composed::{self, Composition},
-    families, wording,
+    families, program, wording,
 };
 
 /// Hidden tests of a task.
@@ -234,6 +234,18 @@ impl Task {
     /// What a program may use: ten times what the slowest reference needs, and more.
     pub fn limits() -> Limits {
         Limits::default().for_reference(REFERENCE_CPU)
+    }
+
+    /// A program that is right.
+    pub fn reference(&self) -> String {
+        let body = match &self.source {
+            Source::Composed(c) => composed::reference(c, &self.params.join(", ")),
+            Source::Algorithm { family, variant } => {
+                let sketch = family.sketches().first();
+                sketch.map(|s| s.reference(*variant, &self.params)).unwrap_or_default()
+            }
+        };
+        program(self, &body)
     }
 
     /// A submission of `program` against the hidden tests.

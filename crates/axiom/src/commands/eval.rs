@@ -13,13 +13,13 @@ use verify::Limits;
 
 use super::{put, show};
 use crate::{
+    ask,
     cli::ModelArgs,
     families,
     loops::eval,
     machine::Machine,
     policy::Policy,
     recipe::EvalRecipe,
-    rig,
     seed::Seed,
     selfplay::{Solver, cruxeval, exam},
     summary,
@@ -43,7 +43,7 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
     let verifier = machine.start_verifier()?;
     let mut bank = Vec::new();
     for name in &names {
-        let mut tasks = rig::bank(name, &request.recipe)?;
+        let mut tasks = ask::bank(name, &request.recipe)?;
         show_examples(&mut tasks, &request.examples);
         bank.extend(tasks);
     }

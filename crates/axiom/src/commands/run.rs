@@ -9,7 +9,7 @@ use super::{put, show};
 use crate::{
     loops::{self, Ending, eval::Scores},
     machine::Machine,
-    recipe::{Recipe, TaskSource},
+    recipe::Recipe,
     rig::Rig,
     summary,
 };
@@ -99,11 +99,7 @@ pub(crate) struct Finished {
 
 /// Takes a run to its end. None where the user stopped it; it can be resumed then.
 pub(crate) fn drive(mut rig: Rig) -> Result<Option<Finished>> {
-    let ending = match rig.recipe.tasks.source {
-        TaskSource::Families => loops::rl::run(&mut rig),
-        TaskSource::Selfplay => loops::selfplay::run(&mut rig),
-    };
-    if ending? == Ending::Interrupted {
+    if loops::run(&mut rig)? == Ending::Interrupted {
         rig.interrupt()?;
         return Ok(None);
     }

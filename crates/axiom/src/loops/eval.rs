@@ -11,11 +11,13 @@ use tasks::{Reward, Task};
 use verify::Verifier;
 
 use crate::{
+    ask,
+    clock::Clock,
     families,
     groups::{self, Group},
     policy::Policy,
     recipe::{EvalRecipe, TaskSource},
-    rig::{self, Clock, Rig},
+    rig::Rig,
     seed::Seed,
     selfplay::{Solver, exam},
 };
@@ -46,7 +48,7 @@ pub(crate) fn measure(
 ) -> Result<Scores> {
     let mut bank = Vec::new();
     for name in names {
-        bank.extend(rig::bank(name, recipe)?);
+        bank.extend(ask::bank(name, recipe)?);
     }
     let groups = rollouts(policy, verifier, bank, recipe, completion_tokens_max, (seed, threads))?;
     Ok(scores(&groups))
@@ -71,7 +73,7 @@ pub(crate) fn rollouts(
         let task = seed.child("eval", i as u64);
         (0..recipe.samples).map(|s| task.child("sample", s).0).collect()
     };
-    let answered = rig::answer(policy, bank, seeds, &sampling, threads)?;
+    let answered = ask::answer(policy, bank, seeds, &sampling, threads)?;
     Ok(groups::judge(answered, Reward::Binary, verifier)?)
 }
 

@@ -12,8 +12,8 @@ use tasks::{
 
 use super::{Solver, Solving};
 use crate::{
+    clock::Clock,
     loops::eval::{Scores, pass_at_ks},
-    rig::Clock,
     seed::Seed,
 };
 

@@ -6,6 +6,7 @@ mod backend;
 mod binary;
 mod cli;
 mod corpus;
+mod given;
 mod lines;
 mod methods;
 mod models;

@@ -4,18 +4,25 @@ use tasks::selfplay::{Puzzle, TaskKind};
 use verify::{Submission, Value, Verdict, Verifier, VerifierConfig};
 
 fn verifier() -> Verifier {
-    Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() }).unwrap()
+    Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() })
+        .expect("the sandbox starts")
 }
 
 fn verdicts(submissions: &[Submission]) -> Vec<Verdict> {
-    verifier().judge(submissions).unwrap().into_iter().map(|j| j.verdict).collect()
+    verifier()
+        .judge(submissions)
+        .expect("the sandbox works")
+        .into_iter()
+        .map(|j| j.verdict)
+        .collect()
 }
 
 /// `x + 1`, with cases 0 to 5 of which the last three are hidden.
 fn successor() -> Puzzle {
     let given = |i: i64| {
         let program = "def f(x):\n    return x + 1\n";
-        Puzzle::given(TaskKind::Induction, program, &i.to_string(), &(i + 1).to_string()).unwrap()
+        Puzzle::given(TaskKind::Induction, program, &i.to_string(), &(i + 1).to_string())
+            .expect("they are literals")
     };
     let cases = (0..6).flat_map(|i| given(i).cases.to_vec()).collect();
     Puzzle { cases, ..given(0) }
