@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of the README and docs/log.md, one after the other, on an idle machine.
-#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods
+#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods | selfplay
 # Run folders go to runs/, tables to standard output. Needs `cargo build --release`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -100,6 +100,12 @@ methods)
         arms+=("default,method=$method")
     done
     "$axiom" compare "${arms[@]}" --budget verifications=9600 --out runs/methods
+    ;;
+# Self-play and its controls, at equal numbers of generated tokens.
+selfplay)
+    arms=(selfplay selfplay,selfplay.propose=false selfplay,selfplay.train_proposer=false)
+    arms+=(selfplay,reward.shuffle=true)
+    "$axiom" compare "${arms[@]}" --budget "tokens=${TOKENS:-3000000}" --out runs/selfplay
     ;;
 *)
     sed -n '2,4p' "$0"
