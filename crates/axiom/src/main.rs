@@ -6,6 +6,7 @@ mod cli;
 mod clock;
 mod commands;
 mod data;
+mod detect;
 mod families;
 mod groups;
 mod hash;
@@ -25,6 +26,7 @@ mod service;
 mod state;
 mod summary;
 mod update;
+mod visible;
 mod vote;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use verify::Verifier;
 use crate::{
     ask,
     clock::Clock,
+    detect::UNREADABLE,
     families,
     groups::{self, Group},
     policy::Policy,
@@ -34,6 +35,12 @@ pub(crate) struct Scores {
     pub(crate) lookup_baseline: BTreeMap<String, f64>,
     /// Unbiased pass@k over tasks, where several completions were drawn.
     pub(crate) pass_at_k: BTreeMap<String, f64>,
+    /// Completions that no program could be read from.
+    #[serde(default)]
+    pub(crate) unreadable: Option<FamilyScore>,
+    /// Completions accepted of families that the run is not trained on. No tier counts them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) elsewhere: BTreeMap<String, FamilyScore>,
 }
 
 /// Measures `policy` on a bank of tasks from each family.
@@ -94,6 +101,9 @@ pub(crate) fn scores(groups: &[Group]) -> Scores {
         *sum = (sum.0 + baselines.constant, sum.1 + baselines.lookup, sum.2 + 1.0);
         solved.push((passed, judged.len()));
     }
+    let all = || groups.iter().flat_map(|g| &g.rollouts).filter(|r| r.reward.is_some());
+    let unreadable = all().filter(|r| UNREADABLE.contains(&r.judgement.verdict));
+    scores.unreadable = Some(FamilyScore::new(unreadable.count() as u32, all().count() as u32));
     let mut tiers: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for (family, (passed, n)) in &counts {
         scores.families.insert((*family).to_string(), FamilyScore::new(*passed, *n));
@@ -130,14 +140,19 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
     let names = families::parse(&rig.recipe.tasks.families)?;
     let recipe = &rig.recipe.eval;
     // The same tasks and draws for every run: the bank does not depend on the run's seed.
-    let found = measure(
-        &rig.policy,
-        &rig.verifier,
-        &names,
-        recipe,
-        rig.recipe.sampling.completion_tokens_max,
-        (Seed(0), rig.machine.threads),
-    )?;
+    let measure = |names: &[String]| {
+        let tokens_max = rig.recipe.sampling.completion_tokens_max;
+        let at = (Seed(0), rig.machine.threads);
+        measure(&rig.policy, &rig.verifier, names, recipe, tokens_max, at)
+    };
+    let mut found = measure(&names)?;
+    let (related, control) = rig.recipe.diagnose.families()?;
+    let mut elsewhere: Vec<String> = related.into_iter().chain(control).collect();
+    elsewhere.retain(|name| !names.contains(name));
+    if !elsewhere.is_empty() {
+        found.elsewhere = measure(&elsewhere)?.families;
+    }
+    let measured = found.families.iter().chain(&found.elsewhere);
     let wall_s = clock.timing().wall_s;
     rig.log.append(&Event::Eval {
         step: rig.next_step,
@@ -145,7 +160,7 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
         label: label.to_string(),
         samples_per_task: recipe.samples as u32,
         temperature: f64::from(recipe.temperature),
-        families: found.families.clone(),
+        families: measured.map(|(name, score)| (name.clone(), *score)).collect(),
         tiers: found.tiers.clone(),
         timing: Timing { eval_s: wall_s, wall_s, ..Timing::default() },
     })?;
