@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use generate::Filter;
 
-use crate::policy::{Chat, SaveDtype, Source};
+use crate::{
+    policy::{Chat, SaveDtype, Source},
+    recipe::CorpusName,
+};
 
 /// Language models that improve themselves by verified execution.
 #[derive(Debug, Parser)]
@@ -15,6 +19,7 @@ Examples:
   axiom run                              the default recipe, embedded model, two minutes or so
   axiom run composed --seed 1 --out runs/c1
   axiom run --set learn.lr=2e-4 --set steps=20
+  axiom run selfplay                     the model proposes its own tasks
   axiom resume runs/c1                   after Ctrl-C, a crash or a power cut
   axiom eval --model runs/c1/model --families composed --samples 8 --temperature 1
   axiom verify < submissions.jsonl
@@ -32,7 +37,7 @@ pub(crate) enum Command {
     /// Run a recipe: generate, verify, learn, measure.
     #[command(after_help = "\
 Recipes: default, composed, shuffled (the control), expert-iteration, ppo, m-grpo,
-dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.md.
+dpo, selfplay, azr-3b, azr-7b, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.md.
 `recipes/default.toml` explains every key.")]
     Run {
         /// A recipe's name, or a TOML file.
@@ -41,6 +46,15 @@ dpo, smoke; or a TOML file. `--set method=NAME` runs any method of docs/methods.
         /// Change a key of the recipe, e.g. `learn.lr=1e-4`.
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
+        /// A configuration of azrl-llm (YAML), read as settings; those of `--set` come after.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The same as `--set steps=N`.
+        #[arg(long, value_name = "N")]
+        iterations: Option<u64>,
+        /// The same as `--set model.path=DIR`: start from a model or an adapter.
+        #[arg(long, value_name = "DIR")]
+        checkpoint: Option<PathBuf>,
         /// The run's folder; a new one under `runs/` by default.
         #[arg(long)]
         out: Option<PathBuf>,
@@ -117,6 +131,16 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         /// What the prompt shows: `true` examples, `none`, or those of `other` tasks.
         #[arg(long, default_value = "true", value_parser = ["true", "none", "other"])]
         examples: String,
+        /// Measure on puzzles instead: `bank`, the held-out programs of self-play, or a file of
+        /// JSON lines with `code`, `input` and `output`, as CRUXEval has them.
+        #[arg(long, value_name = "bank|FILE", conflicts_with_all = ["families", "difficulty", "examples"])]
+        puzzles: Option<String>,
+        /// How much the prompts of puzzles explain: `brief` for the embedded model.
+        #[arg(long, value_parser = ["brief", "instructed"], requires = "puzzles")]
+        style: Option<String>,
+        /// Most tokens of a completion.
+        #[arg(long, default_value_t = 192)]
+        max_tokens: usize,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -140,6 +164,8 @@ Examples:
         /// 0 is greedy.
         #[arg(long, default_value_t = 1.0)]
         temperature: f32,
+        #[command(flatten)]
+        filter: FilterArgs,
         /// Most tokens of a completion.
         #[arg(long, default_value_t = 192)]
         max_tokens: usize,
@@ -204,12 +230,15 @@ Example:
         #[command(subcommand)]
         command: TasksCommand,
     },
-    /// Make the embedded model from nothing.
+    /// Make an embedded model from nothing.
     Pretrain {
+        /// What it imitates, by `recipes/pretrain.toml` or `recipes/pretrain-selfplay.toml`.
+        #[arg(default_value = "families")]
+        corpus: CorpusName,
         /// Where to write it.
         #[arg(long)]
         out: PathBuf,
-        /// Change a key of `recipes/pretrain.toml`, e.g. `clean=true`.
+        /// Change a key of the recipe, e.g. `clean=true`.
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
         #[command(flatten)]
@@ -286,6 +315,31 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     pub(crate) fn source(&self) -> Source<'_> {
         Source { name: &self.model, chat: self.chat, offline: self.offline }
+    }
+}
+
+/// Which tokens may be drawn.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilterArgs {
+    /// Only the likeliest tokens that together have this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Only so many of the likeliest tokens; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Only tokens at least this share as likely as the likeliest.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+    /// Divide the logits of tokens that the text has already.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+}
+
+impl FilterArgs {
+    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
+        let Self { top_p, top_k, min_p, repetition_penalty } = *self;
+        let filter = Filter { top_k, top_p, min_p, repetition_penalty };
+        filter.check().map(|()| filter).map_err(anyhow::Error::msg)
     }
 }
 

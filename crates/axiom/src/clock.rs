@@ -27,15 +27,15 @@ impl Clock {
     }
 
     pub(crate) fn generated(&mut self) {
-        self.timing.generate_s = self.lap();
+        self.timing.generate_s += self.lap();
     }
 
     pub(crate) fn verified(&mut self) {
-        self.timing.verify_s = self.lap();
+        self.timing.verify_s += self.lap();
     }
 
     pub(crate) fn learnt(&mut self) {
-        self.timing.learn_s = self.lap();
+        self.timing.learn_s += self.lap();
     }
 
     /// The stages' seconds, and those of the whole.

@@ -3,7 +3,7 @@
 //! All compare shares by their 95 % Wilson intervals, and fire where these lie apart. A detector
 //! whose figures the recipe did not ask for says nothing, rather than that all is well.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use runlog::{Event, EventReader, FamilyScore};
@@ -41,8 +41,8 @@ struct StepFacts {
 }
 
 impl History {
-    /// Reads the log at `path`; `trained` are the families that are trained.
-    pub(crate) fn read(path: &Path, trained: &[String]) -> Result<Self> {
+    /// Reads the log at `path`; the run was not trained on the families in `apart`.
+    pub(crate) fn read(path: &Path, apart: &BTreeMap<String, FamilyScore>) -> Result<Self> {
         let mut history = Self::default();
         let mut now = StepFacts::default();
         for event in EventReader::open(path)? {
@@ -58,7 +58,7 @@ impl History {
                     now = StepFacts::default();
                 }
                 Event::Eval { step, families, .. } => {
-                    let own = families.iter().filter(|(name, _)| trained.contains(name));
+                    let own = families.iter().filter(|(name, _)| !apart.contains_key(*name));
                     history.tests.push((step, pooled(own.map(|(_, score)| score))));
                 }
                 Event::RunStarted { .. }

@@ -164,30 +164,53 @@ impl Material {
     }
 
     fn push(&mut self, g: usize, group: &Group) {
+        let rows = group.rollouts.iter().enumerate();
+        let rows = rows.filter_map(|(i, r)| Some((i, &r.completion, r.reward?)));
+        self.rows((g, 0), &group.prompt, rows);
+    }
+
+    /// Completions of one prompt with their rewards, as a group of its own under the baseline
+    /// of this kind.
+    pub(crate) fn add<'a>(
+        &mut self,
+        kind: usize,
+        prompt: &[u32],
+        rows: impl Iterator<Item = (usize, &'a Completion, f64)>,
+    ) {
+        self.rows((self.batch.groups.len(), kind), prompt, rows);
+    }
+
+    fn rows<'a>(
+        &mut self,
+        (g, kind): (usize, usize),
+        prompt: &[u32],
+        rows: impl Iterator<Item = (usize, &'a Completion, f64)>,
+    ) {
         let first = self.outcomes.len();
         let mut sequences: Vec<Sequence> = Vec::new();
-        for (i, rollout) in group.rollouts.iter().enumerate() {
-            let Some(reward) = rollout.reward else { continue };
-            let tokens = &rollout.completion.tokens;
+        for (i, completion, reward) in rows {
+            let tokens = &completion.tokens;
             // Equal completions have equal rewards, except where the control shuffled them.
             let same = |(s, o): (&Sequence, &Outcome)| s.tokens == *tokens && o.reward == reward;
             let known = sequences.iter().zip(&self.outcomes[first..]).position(same);
             let at = known.unwrap_or(sequences.len());
             if known.is_none() {
-                sequences.push(Sequence {
-                    tokens: tokens.clone(),
-                    sampling_logprobs: rollout.completion.logprobs.clone(),
-                    ..Sequence::default()
-                });
+                sequences.push(sampled(completion));
                 let tokens = tokens.len();
-                self.outcomes.push(Outcome { reward, group: g, tokens, ..Outcome::default() });
+                self.outcomes.push(Outcome {
+                    reward,
+                    group: g,
+                    kind,
+                    tokens,
+                    ..Outcome::default()
+                });
                 self.places.push(Vec::new());
             }
             sequences[at].count += 1;
             self.places[first + at].push((g, i));
         }
         if !sequences.is_empty() {
-            self.batch.groups.push((group.prompt.clone(), sequences));
+            self.batch.groups.push((prompt.to_vec(), sequences));
         }
     }
 
@@ -212,6 +235,17 @@ impl Material {
             }
         }
     }
+}
+
+/// A completion as the learner takes it. Where a filter made its draws others than the policy's,
+/// it says what both gave each token.
+fn sampled(completion: &Completion) -> Sequence {
+    let Completion { tokens, logprobs, drawn_logprobs, .. } = completion.clone();
+    let (sampling_logprobs, old_logprobs) = match drawn_logprobs.is_empty() {
+        true => (logprobs, Vec::new()),
+        false => (drawn_logprobs, logprobs),
+    };
+    Sequence { tokens, sampling_logprobs, old_logprobs, ..Sequence::default() }
 }
 
 /// Pairs of a different completion that passed and one that failed, at most `most` a group:

@@ -22,6 +22,7 @@ mod replay;
 mod retry;
 mod rig;
 mod seed;
+mod selfplay;
 mod service;
 mod state;
 mod summary;
@@ -29,10 +30,11 @@ mod update;
 mod visible;
 mod vote;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use tasks::selfplay::Style;
 
 use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
@@ -42,6 +44,7 @@ use crate::{
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
     seed::Seed,
+    selfplay::Prior,
 };
 
 /// The work failed.
@@ -116,13 +119,7 @@ fn machine(args: &MachineArgs) -> Result<Machine> {
 
 fn dispatch(command: Command) -> Result<u8> {
     match command {
-        Command::Run { recipe, set, out, seed, offline, machine: args } => {
-            let mut recipe = usage(Recipe::load(&recipe, &set))?;
-            recipe.seed = seed.unwrap_or(recipe.seed);
-            usage(families::parse(&recipe.tasks.families))?;
-            let machine = Machine { offline, ..machine(&args)? };
-            ended(commands::run::run(recipe, out, machine, args.json)?)
-        }
+        command @ Command::Run { .. } => start(command),
         Command::Resume { dir, offline, machine: args } => {
             let machine = Machine { offline, ..machine(&args)? };
             ended(commands::run::resume(&dir, machine, args.json)?)
@@ -147,8 +144,8 @@ fn dispatch(command: Command) -> Result<u8> {
             Ok(0)
         }
         Command::Tasks { command } => look(command),
-        Command::Pretrain { out, set, machine: args } => {
-            let recipe = usage(PretrainRecipe::load(&set))?;
+        Command::Pretrain { corpus, out, set, machine: args } => {
+            let recipe = usage(PretrainRecipe::load(corpus, &set))?;
             commands::pretrain::run(&recipe, &out, &machine(&args)?)?;
             Ok(0)
         }
@@ -157,6 +154,46 @@ fn dispatch(command: Command) -> Result<u8> {
             Ok(if fit { 0 } else { NO_SANDBOX })
         }
     }
+}
+
+fn start(command: Command) -> Result<u8> {
+    let Command::Run {
+        recipe,
+        set,
+        config,
+        iterations,
+        checkpoint,
+        out,
+        seed,
+        offline,
+        machine: args,
+    } = command
+    else {
+        bail!("not a run");
+    };
+    let machine = Machine { offline, ..machine(&args)? };
+    let mut settings = Vec::new();
+    if let Some(path) = config {
+        let prior = usage(Prior::read(&path))?;
+        prior.notes.iter().for_each(|note| machine.progress.line(note));
+        settings = prior.settings;
+    }
+    settings.extend(iterations.map(|n| format!("steps={n}")));
+    settings.extend(usage(checkpoint.as_deref().map(model_path).transpose())?);
+    settings.extend(set);
+    let mut recipe = usage(Recipe::load(&recipe, &settings))?;
+    recipe.seed = seed.unwrap_or(recipe.seed);
+    usage(families::parse(&recipe.tasks.families))?;
+    ended(commands::run::run(recipe, out, machine, args.json)?)
+}
+
+/// The setting that starts from the model in `dir`.
+fn model_path(dir: &Path) -> Result<String> {
+    if dir.join("recipe.toml").exists() {
+        bail!("{0} is the folder of a run: go on with `axiom resume {0}`", dir.display());
+    }
+    let text = dir.to_str().context("the path is not UTF-8")?;
+    Ok(format!("model.path={}", toml::Value::from(text)))
 }
 
 fn serve(args: &ServiceArgs, machine: &Machine) -> Result<u8> {
@@ -202,6 +239,9 @@ fn evaluate(command: Command) -> Result<u8> {
         split,
         seed,
         examples,
+        puzzles,
+        style,
+        max_tokens: completion_tokens_max,
         machine: args,
     } = command
     else {
@@ -210,22 +250,44 @@ fn evaluate(command: Command) -> Result<u8> {
     usage(families::parse(&families))?;
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
-    let request = commands::eval::Request { model, families, recipe, examples, seed };
-    commands::eval::run(&request, &machine(&args)?, args.json)?;
+    // The embedded model was trained on the brief form, and knows no other.
+    let style = match style.as_deref() {
+        Some("brief") => Style::Brief,
+        None if model.model.starts_with("embedded") => Style::Brief,
+        Some(_) | None => Style::Instructed,
+    };
+    let request =
+        commands::eval::Request { model, families, recipe, examples, completion_tokens_max, seed };
+    let machine = machine(&args)?;
+    match puzzles {
+        Some(which) => commands::eval::on_puzzles(&request, (&which, style), &machine, args.json)?,
+        None => commands::eval::run(&request, &machine, args.json)?,
+    }
     Ok(0)
 }
 
 fn complete(command: Command) -> Result<u8> {
-    let Command::Generate { model, prompt, task, n, temperature, max_tokens, seed, machine: args } =
-        command
+    let Command::Generate {
+        model,
+        prompt,
+        task,
+        n,
+        temperature,
+        filter,
+        max_tokens,
+        seed,
+        machine: args,
+    } = command
     else {
         bail!("not a generation");
     };
+    let filter = usage(filter.filter())?;
     let policy = Policy::load(&model.source())?;
     let sampling = ::generate::Sampling {
         temperature,
         completion_tokens_max: max_tokens,
         eos: policy.eos.clone(),
+        filter,
     };
     let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
     match (prompt, task) {

@@ -5,7 +5,7 @@ use learn::{
     Preset,
     advantage::{Over, Scale},
     kl::{Estimator, KlLoss},
-    objective::{Aggregation, Objective, Surrogate},
+    objective::{Aggregation, Correction, Objective, Surrogate},
     preference::Preference,
     presets,
 };
@@ -29,6 +29,9 @@ pub(crate) enum Method {
     Given,
 }
 
+/// Largest weight of a token that a filter made likelier or rarer than the policy has it (TIS;
+/// verl's value).
+const WEIGHT_MAX: f64 = 2.0;
 /// The name of [`Method::Given`].
 const SFT: &str = learn::Preset::Sft.name();
 
@@ -44,6 +47,10 @@ impl Method {
             let tokens_max = recipe.sampling.completion_tokens_max;
             let mut method = preset.method(tokens_max);
             change(&mut method, l, tokens_max)?;
+            if recipe.sampling.filter().is_on() {
+                let truncated = Correction::truncate_tokens(WEIGHT_MAX);
+                method.objective.correction.get_or_insert(truncated);
+            }
             return Ok(Self::Rewards(Box::new(method)));
         }
         let reward_keys = [

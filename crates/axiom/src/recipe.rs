@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 
 use ::tasks::Reward;
 use anyhow::{Context as _, Result, bail};
+use generate::Filter;
 use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::{
     method::Method,
     policy::{Chat, Policy, SaveDtype, Source},
     seed::Seed,
+    selfplay::SelfplayRecipe,
     state::Totals,
 };
 
@@ -25,7 +27,7 @@ pub(crate) use self::{
     eval::{DiagnoseRecipe, EvalRecipe},
     material::{CorrectRecipe, DataRecipe, ReplayRecipe},
     reward::{RewardRecipe, RewardSource},
-    tasks::TasksRecipe,
+    tasks::{TaskSource, TasksRecipe},
 };
 use layers::layered;
 
@@ -45,10 +47,14 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("replay", include_str!("../../../recipes/replay.toml")),
     ("m-grpo-unlabelled", include_str!("../../../recipes/m-grpo-unlabelled.toml")),
     ("dpo", include_str!("../../../recipes/dpo.toml")),
+    ("selfplay", include_str!("../../../recipes/selfplay.toml")),
+    ("azr-3b", include_str!("../../../recipes/azr-3b.toml")),
+    ("azr-7b", include_str!("../../../recipes/azr-7b.toml")),
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
 const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
+const PRETRAIN_SELFPLAY: &str = include_str!("../../../recipes/pretrain-selfplay.toml");
 
 /// A run that can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +71,7 @@ pub(crate) struct Recipe {
     pub(crate) reward: RewardRecipe,
     pub(crate) learn: LearnRecipe,
     pub(crate) slow: SlowRecipe,
+    pub(crate) selfplay: SelfplayRecipe,
     pub(crate) replay: ReplayRecipe,
     pub(crate) data: DataRecipe,
     pub(crate) correct: CorrectRecipe,
@@ -122,7 +129,18 @@ pub(crate) struct AdapterRecipe {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SamplingRecipe {
     pub(crate) temperature: f32,
+    pub(crate) top_p: f32,
+    pub(crate) top_k: usize,
+    pub(crate) min_p: f32,
+    pub(crate) repetition_penalty: f32,
     pub(crate) completion_tokens_max: usize,
+}
+
+impl SamplingRecipe {
+    pub(crate) fn filter(&self) -> Filter {
+        let Self { top_p, top_k, min_p, repetition_penalty, .. } = *self;
+        Filter { top_k, top_p, min_p, repetition_penalty }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -176,11 +194,22 @@ pub(crate) struct CheckpointRecipe {
     pub(crate) keep: std::num::NonZeroUsize,
 }
 
+/// What a model made from nothing imitates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CorpusName {
+    /// Programs for the task families and composed tasks.
+    Families,
+    /// Both roles of self-play, over short programs.
+    Selfplay,
+}
+
 /// How a model is made from nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PretrainRecipe {
     pub(crate) seed: u64,
+    pub(crate) corpus: CorpusName,
     pub(crate) tokens: u64,
     pub(crate) batch_tokens: u64,
     pub(crate) lr: f64,
@@ -235,6 +264,9 @@ impl Recipe {
         if self.sampling.temperature <= 0.0 || !self.sampling.temperature.is_finite() {
             bail!("sampling.temperature must be positive: a run needs different completions");
         }
+        if let Err(why) = self.sampling.filter().check() {
+            bail!("sampling: {why}");
+        }
         if self.sampling.completion_tokens_max == 0 {
             bail!("sampling.completion_tokens_max must be positive");
         }
@@ -258,6 +290,7 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
+        self.selfplay.check(self)?;
         self.reward.check().context("in [reward]")?;
         self.data.check(&method).context("in [data]")?;
         if l.rationalise > 0 && !matches!(method, Method::Imitation { .. }) {
@@ -340,9 +373,13 @@ impl AdapterRecipe {
 }
 
 impl PretrainRecipe {
-    /// The embedded recipe with `key=value` settings on top.
-    pub(crate) fn load(settings: &[String]) -> Result<Self> {
-        layered(PRETRAIN, "", settings)
+    /// The embedded recipe for a corpus with `key=value` settings on top.
+    pub(crate) fn load(corpus: CorpusName, settings: &[String]) -> Result<Self> {
+        let text = match corpus {
+            CorpusName::Families => "",
+            CorpusName::Selfplay => PRETRAIN_SELFPLAY,
+        };
+        layered(PRETRAIN, text, settings)
     }
 }
 
@@ -358,7 +395,9 @@ mod tests {
             let again = Recipe::resolve(&recipe.to_toml().unwrap(), &[]).unwrap();
             assert_eq!(again, recipe);
         }
-        PretrainRecipe::load(&[]).unwrap();
+        for corpus in [CorpusName::Families, CorpusName::Selfplay] {
+            assert_eq!(PretrainRecipe::load(corpus, &[]).unwrap().corpus, corpus);
+        }
     }
 
     #[test]

@@ -44,10 +44,7 @@ pub(crate) fn step(
     totals.tokens_trained += update.report.tokens as u64;
     totals.verifications += rollouts(found).count() as u64;
     totals.judge_errors += judge_errors(found) as u64;
-    totals.timing.generate_s += timing.generate_s;
-    totals.timing.verify_s += timing.verify_s;
-    totals.timing.learn_s += timing.learn_s;
-    totals.timing.wall_s += timing.wall_s;
+    totals.timing += timing;
     let speed = *tokens_generated as f64 / timing.wall_s.max(1e-9);
     let text = match found {
         [] => format!("loss {:.4}", update.report.loss),

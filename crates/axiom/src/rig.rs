@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use generate::Sampling;
+use generate::{Completion, Request, Sampling};
 use learn::{
     Batch, Ema, Learner, OptimizerSpec, Pair, PairReport, Score, StepReport, Threads, ValueHead,
     objective::Objective, preference::Preference,
@@ -30,6 +30,7 @@ use crate::{
     recipe::{Recipe, RewardSource},
     replay::Replay,
     seed::Seed,
+    selfplay::Buffers,
     state::{State, Totals},
     vote,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Rig {
     pub(crate) copies: Copies,
     pub(crate) curriculum: Curriculum,
     pub(crate) replay: Replay,
+    /// The puzzles of self-play; empty in other runs.
+    pub(crate) buffers: Buffers,
     /// What is imitated, where that is given.
     pub(crate) data: Option<Data>,
     pub(crate) verifier: Verifier,
@@ -160,6 +163,7 @@ impl Rig {
             copies,
             curriculum: Curriculum::new(&names, t.pace(), t.replay_share, t.rate_memory),
             replay: Replay::default(),
+            buffers: Buffers::default(),
             data,
             totals: Totals::default(),
             next_step: 0,
@@ -220,6 +224,12 @@ impl Rig {
         n - (n as f64 * self.recipe.slow.share).round() as usize
     }
 
+    /// Completions of prompts, from the current weights.
+    pub(crate) fn complete(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>> {
+        let (model, threads) = (&self.policy.model, self.machine.threads);
+        Ok(generate::generate(model, requests, &self.sampling(), threads)?)
+    }
+
     /// Completions number `samples` of each task, from the current weights.
     fn answer(&self, tasks: Vec<Task>, seed: Seed, samples: Range<u64>) -> Result<Vec<Answered>> {
         let seeds = |i: usize| {
@@ -235,6 +245,7 @@ impl Rig {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,
             eos: self.policy.eos.clone(),
+            filter: self.recipe.sampling.filter(),
         }
     }
 

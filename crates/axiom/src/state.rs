@@ -12,7 +12,7 @@ use runlog::{Timing, write_atomic};
 use serde::{Deserialize, Serialize};
 use tasks::Level;
 
-use crate::{replay::Replay, rig::Rig};
+use crate::{replay::Replay, rig::Rig, selfplay::Buffers};
 
 const STATE: &str = "state.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -41,6 +41,7 @@ pub(crate) struct State {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     levels: Vec<(String, u8, Vec<f64>)>,
     replay: Replay,
+    buffers: Buffers,
     totals: Totals,
     /// The digest of the given completions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +63,7 @@ impl State {
                 .map(|(topic, level)| (topic.clone(), level.difficulty, level.rates.clone()))
                 .collect(),
             replay: rig.replay.clone(),
+            buffers: rig.buffers.clone(),
             totals: rig.totals.clone(),
             data: rig.data.as_ref().map(|data| data.digest.clone()),
         }
@@ -127,6 +129,7 @@ impl State {
         let level = |(topic, difficulty, rates)| (topic, Level { difficulty, rates });
         rig.curriculum.restore(self.solve_rates, self.levels.into_iter().map(level).collect());
         rig.replay = self.replay;
+        rig.buffers = self.buffers;
         rig.totals = self.totals;
         Ok(())
     }

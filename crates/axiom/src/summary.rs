@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::{
     detect::{self, History},
-    families,
     loops::eval::Scores,
     rig::Rig,
 };
@@ -15,8 +14,7 @@ use crate::{
 pub(crate) fn json(rig: &Rig, after: &Scores) -> Result<Value> {
     let t = &rig.totals;
     let before = t.before.clone().unwrap_or_default();
-    let trained = families::parse(&rig.recipe.tasks.families)?;
-    let history = History::read(&rig.folder().events(), &trained)?;
+    let history = History::read(&rig.folder().events(), &after.elsewhere)?;
     let (related, control) = rig.recipe.diagnose.families()?;
     Ok(json!({
         "version": 1,

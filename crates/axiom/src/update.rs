@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use learn::{
     Advantage, Batch, Pair, Score, Sequence, StepReport,
     advantage::{Outcome, advantages, whiten},
@@ -95,10 +95,27 @@ fn from_rewards(
     groups: &mut [Group],
     (method, seed): (&learn::Method, Seed),
 ) -> Result<Update> {
-    let l = rig.recipe.learn.clone();
-    if l.mask_truncated_completions {
+    if rig.recipe.learn.mask_truncated_completions {
         material.mask_truncated(groups);
     }
+    weigh(rig, &mut material, method)?;
+    material.report_advantages(groups);
+    apply(rig, material.batch, method, seed)
+}
+
+/// Learns by policy gradient from completions that have rewards.
+pub(crate) fn from_material(rig: &mut Rig, mut material: Material, seed: Seed) -> Result<Update> {
+    let Method::Rewards(method) = rig.method.clone() else {
+        bail!("method `{}` does not learn from rewards", rig.recipe.method);
+    };
+    weigh(rig, &mut material, &method)?;
+    let update = apply(rig, material.batch, &method, seed)?;
+    rig.move_copies();
+    Ok(update)
+}
+
+/// Gives every sequence its advantage.
+fn weigh(rig: &mut Rig, material: &mut Material, method: &learn::Method) -> Result<()> {
     if method.needs_reference() {
         let scores = rig.score_reference(&material.batch)?;
         for (sequence, score) in material.sequences().zip(scores) {
@@ -107,7 +124,7 @@ fn from_rewards(
     }
     if let Some(kl) = method.kl_reward {
         let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|x| f64::from(*x)).collect() };
-        let Material { batch, outcomes, .. } = &mut material;
+        let Material { batch, outcomes, .. } = &mut *material;
         let sequences = batch.groups.iter().flat_map(|g| &g.1);
         for (outcome, s) in outcomes.iter_mut().zip(sequences) {
             outcome.penalties =
@@ -117,13 +134,16 @@ fn from_rewards(
     match method.gae {
         Some(gae) => {
             let scores = rig.score(&material.batch)?;
-            estimate(&mut material, gae, &scores);
+            estimate(material, gae, &scores);
         }
-        None => compare(&mut material, method),
+        None => compare(material, method),
     }
-    material.report_advantages(groups);
+    Ok(())
+}
 
-    let mut batch = material.batch;
+/// The updates on a batch, beside which old verified programs are imitated.
+fn apply(rig: &mut Rig, mut batch: Batch, method: &learn::Method, seed: Seed) -> Result<Update> {
+    let l = rig.recipe.learn.clone();
     let rules = (&rig.recipe.replay, rig.next_step);
     let old = rig.replay.draw(l.replay_per_step, seed.child("replay", 0), rules);
     batch.groups.extend(old.iter().map(|v| v.sequence(l.replay_weight)));

@@ -198,7 +198,12 @@ mod tests {
             wall_ms: 0.0,
             tier: Tier::None,
         };
-        let completion = Completion { tokens: vec![1], logprobs: vec![0.0], stop: Stop::End };
+        let completion = Completion {
+            tokens: vec![1],
+            logprobs: vec![0.0],
+            drawn_logprobs: Vec::new(),
+            stop: Stop::End,
+        };
         let rollout = |program: &&str| Rollout {
             completion: completion.clone(),
             program: (*program).to_string(),

@@ -170,6 +170,16 @@ pub struct Timing {
     pub wall_s: f64,
 }
 
+impl std::ops::AddAssign for Timing {
+    fn add_assign(&mut self, more: Self) {
+        self.generate_s += more.generate_s;
+        self.verify_s += more.verify_s;
+        self.learn_s += more.learn_s;
+        self.eval_s += more.eval_s;
+        self.wall_s += more.wall_s;
+    }
+}
+
 /// What running one program took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,8 @@
 //!
 //! A [`Task`] is a question with visible examples (in its prompt) and hidden tests (never in
 //! its prompt). It is rebuilt, bit for bit, from its [`TaskId`]. Families of tasks live in
-//! [`families`], one file each; [`composed`] is the family of composed programs.
+//! [`families`], one file each; [`composed`] is the family of composed programs. Tasks that the
+//! policy makes for itself are in [`selfplay`].
 
 mod answer;
 mod baseline;
@@ -14,6 +15,7 @@ mod family;
 mod pace;
 mod prompt;
 mod reward;
+pub mod selfplay;
 mod sketch;
 mod task;
 mod wording;

@@ -1,6 +1,6 @@
 //! A task: a question with visible examples and hidden tests, rebuilt from its id.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,10 @@ use crate::{
 
 /// Hidden tests of a task.
 pub(crate) const HIDDEN_TESTS: usize = 12;
+/// More CPU time than the reference of any task needs for its hidden tests: the slowest took 4 ms
+/// where this was written. Limits are derived from it once, here, and not measured where a run
+/// takes place: the same program must have the same verdict everywhere.
+const REFERENCE_CPU: Duration = Duration::from_millis(10);
 /// Examples in the prompt.
 pub(crate) const VISIBLE_EXAMPLES: usize = 2;
 
@@ -227,6 +231,11 @@ impl Task {
         }
     }
 
+    /// What a program may use: ten times what the slowest reference needs, and more.
+    pub fn limits() -> Limits {
+        Limits::default().for_reference(REFERENCE_CPU)
+    }
+
     /// A program that is right.
     pub fn reference(&self) -> String {
         let body = match &self.source {
@@ -246,7 +255,7 @@ impl Task {
             entry_point: self.entry_point.clone(),
             tests: Arc::clone(&self.tests),
             comparator: self.comparator.clone(),
-            limits: Limits::default(),
+            limits: Self::limits(),
             stop_at_first_failure,
             call: Call::default(),
         }

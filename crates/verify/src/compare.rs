@@ -17,7 +17,7 @@ const PAIRS_MAX: usize = 256;
 const FLOAT_BITS_MAX: u64 = 1024;
 
 /// Whether a returned value counts as the expected one.
-pub(crate) fn equal(expected: &Value, got: &Value, how: &Comparator) -> bool {
+pub fn equal(expected: &Value, got: &Value, how: &Comparator) -> bool {
     let exact = Rules { numbers: Numbers::Exact, tuple_is_list: true };
     match how {
         Comparator::Exact => exact.hold(expected, got),

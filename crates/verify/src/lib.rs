@@ -46,6 +46,7 @@ mod worker;
 mod zygote;
 
 pub use batch::Twice;
+pub use compare::equal;
 pub use container::SandboxCommand;
 pub use error::VerifyError;
 pub use host::serve_host;

@@ -30,6 +30,12 @@ pub(crate) fn run(
     json: bool,
 ) -> Result<Outcome> {
     let out = out.unwrap_or_else(|| free_folder(&recipe));
+    if recipe.sampling.filter().is_on() {
+        machine.progress.line(
+            "completions are drawn from a part of the policy's distribution: what is learnt is \
+             weighted by how much likelier that made each token, up to 2",
+        );
+    }
     let rig = Rig::create(recipe, &out, machine)?;
     rig.machine.progress.line(&format!("run folder: {}", out.display()));
     finish(rig, json)

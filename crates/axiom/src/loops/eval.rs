@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use generate::Sampling;
+use generate::{Filter, Sampling};
 use runlog::{Event, FamilyScore, Timing};
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Task};
@@ -17,9 +17,10 @@ use crate::{
     families,
     groups::{self, Group},
     policy::Policy,
-    recipe::EvalRecipe,
+    recipe::{EvalRecipe, TaskSource},
     rig::Rig,
     seed::Seed,
+    selfplay::{Solver, exam},
 };
 
 /// What a measurement found.
@@ -73,6 +74,7 @@ pub(crate) fn rollouts(
         temperature: recipe.temperature,
         completion_tokens_max,
         eos: policy.eos.clone(),
+        filter: Filter::default(),
     };
     let seeds = |i: usize| {
         let task = seed.child("eval", i as u64);
@@ -117,12 +119,20 @@ pub(crate) fn scores(groups: &[Group]) -> Scores {
         scores.constant_baseline.insert(family.to_string(), constant / n);
         scores.lookup_baseline.insert(family.to_string(), lookup / n);
     }
-    let most = solved.iter().map(|s| s.1).min().unwrap_or(0);
-    for k in [1, 2, 4, 8, 16, 32].into_iter().filter(|k| *k <= most && most > 1) {
-        let mean = solved.iter().map(|(c, n)| pass_at_k(*c, *n, k)).sum::<f64>();
-        scores.pass_at_k.insert(format!("pass@{k}"), mean / solved.len() as f64);
-    }
+    scores.pass_at_k = pass_at_ks(&solved);
     scores
+}
+
+/// Unbiased pass@k over tasks, from how many completions of each passed and were judged;
+/// nothing where there is only one of each.
+pub(crate) fn pass_at_ks(solved: &[(usize, usize)]) -> BTreeMap<String, f64> {
+    let most = solved.iter().map(|s| s.1).min().unwrap_or(0);
+    let ks = [1, 2, 4, 8, 16, 32].into_iter().filter(|k| *k <= most && most > 1);
+    let mean = |k: usize| {
+        let sum = solved.iter().map(|(c, n)| pass_at_k(*c, *n, k)).sum::<f64>();
+        sum / solved.len() as f64
+    };
+    ks.map(|k| (format!("pass@{k}"), mean(k))).collect()
 }
 
 /// The chance that one of `k` completions passes, estimated without bias from `c` passes in
@@ -134,17 +144,14 @@ fn pass_at_k(c: usize, n: usize, k: usize) -> f64 {
     1.0 - (n - c + 1..=n).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
 }
 
-/// Measures the run's policy and logs it.
-pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
-    let clock = Clock::start();
-    let names = families::parse(&rig.recipe.tasks.families)?;
-    let recipe = &rig.recipe.eval;
-    // The same tasks and draws for every run: the bank does not depend on the run's seed.
+/// Scores in the families that the run is trained on, and in those that it is compared with.
+fn families_of(rig: &Rig, recipe: &EvalRecipe, seed: Seed) -> Result<Scores> {
     let measure = |names: &[String]| {
         let tokens_max = rig.recipe.sampling.completion_tokens_max;
-        let at = (Seed(0), rig.machine.threads);
+        let at = (seed, rig.machine.threads);
         measure(&rig.policy, &rig.verifier, names, recipe, tokens_max, at)
     };
+    let names = families::parse(&rig.recipe.tasks.families)?;
     let mut found = measure(&names)?;
     let (related, control) = rig.recipe.diagnose.families()?;
     let mut elsewhere: Vec<String> = related.into_iter().chain(control).collect();
@@ -152,6 +159,25 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
     if !elsewhere.is_empty() {
         found.elsewhere = measure(&elsewhere)?.families;
     }
+    Ok(found)
+}
+
+/// Measures the run's policy and logs it.
+pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
+    let clock = Clock::start();
+    let recipe = &rig.recipe.eval;
+    // The same tasks and draws for every run: the bank does not depend on the run's seed.
+    let seed = Seed(0);
+    let found = match rig.recipe.tasks.source {
+        TaskSource::Families => families_of(rig, recipe, seed)?,
+        TaskSource::Selfplay => {
+            let mut solver = Solver::of(rig);
+            solver.sampling.temperature = recipe.temperature;
+            let (split, n) = (recipe.split.parse()?, recipe.tasks_per_family);
+            let puzzles = exam::held_out(&rig.recipe.selfplay.kinds, split, n);
+            exam::examine(&solver, puzzles, recipe.samples as usize, seed)?
+        }
+    };
     let measured = found.families.iter().chain(&found.elsewhere);
     let wall_s = clock.timing().wall_s;
     rig.log.append(&Event::Eval {

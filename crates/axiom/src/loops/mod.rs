@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
-use crate::{method::Method, rig::Rig};
+use crate::{method::Method, recipe::TaskSource, rig::Rig};
 
 pub(crate) mod eval;
 pub(crate) mod pretrain;
 pub(crate) mod rl;
+pub(crate) mod selfplay;
 pub(crate) mod sft;
 
 /// How a loop ended.
@@ -20,9 +21,13 @@ pub(crate) enum Ending {
 
 /// Runs the rig's recipe from its next step to the last.
 pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
-    match rig.method {
-        Method::Given => sft::run(rig),
-        Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. } => rl::run(rig),
+    match (rig.recipe.tasks.source, &rig.method) {
+        (TaskSource::Selfplay, _) => selfplay::run(rig),
+        (TaskSource::Families, Method::Given) => sft::run(rig),
+        (
+            TaskSource::Families,
+            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. },
+        ) => rl::run(rig),
     }
 }
 

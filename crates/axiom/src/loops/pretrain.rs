@@ -1,6 +1,6 @@
 //! Pretraining: from nothing to a mimic that writes fluent programs, often wrong.
 //!
-//! The corpus comes from the task families, the tokenizer is trained on its first documents,
+//! The corpus comes from the task families or from self-play, the tokenizer is trained on its first documents,
 //! and the model learns to continue each prompt. Nothing is executed here.
 
 use anyhow::{Context as _, Result};
@@ -8,24 +8,61 @@ use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objecti
 use model::{Config, Model, Tokenizer};
 use rand::Rng as _;
 use serde_json::json;
-use tasks::corpus::{Corpus, Document, PROGRAMS_PER_QUESTION};
+use tasks::{
+    corpus::{Corpus, PROGRAMS_PER_QUESTION},
+    selfplay,
+};
 
-use crate::{policy::Policy, progress::Progress, recipe::PretrainRecipe, seed::Seed};
+use crate::{
+    policy::Policy,
+    progress::Progress,
+    recipe::{CorpusName, PretrainRecipe},
+    seed::Seed,
+};
 
 /// Documents on which the tokenizer is trained.
 const TOKENIZER_DOCUMENTS: u64 = 30_000;
 /// Longest sequence of a model made here.
 const POSITIONS: usize = 512;
 
+/// What is imitated.
+enum Documents {
+    Families(Corpus),
+    Selfplay(selfplay::corpus::Corpus),
+}
+
+impl Documents {
+    fn of(recipe: &PretrainRecipe) -> Self {
+        let (seed, noise) = (recipe.seed, recipe.noise);
+        let (clean, composed_share) = (recipe.clean, recipe.composed_share);
+        match recipe.corpus {
+            CorpusName::Families => Self::Families(Corpus { seed, clean, composed_share, noise }),
+            CorpusName::Selfplay => {
+                let noise = if clean { 0.0 } else { noise };
+                Self::Selfplay(selfplay::corpus::Corpus { seed, noise })
+            }
+        }
+    }
+
+    /// The prompt and the completion of the document at `index`.
+    fn document(&self, index: u64) -> (String, String) {
+        match self {
+            Self::Families(corpus) => {
+                let document = corpus.document(index);
+                (document.prompt, document.completion)
+            }
+            Self::Selfplay(corpus) => {
+                let document = corpus.document(index);
+                (document.prompt, document.completion)
+            }
+        }
+    }
+}
+
 /// Trains a policy from nothing.
 pub(crate) fn run(recipe: &PretrainRecipe, threads: usize, progress: Progress) -> Result<Policy> {
     let seed = Seed(recipe.seed);
-    let corpus = Corpus {
-        seed: recipe.seed,
-        clean: recipe.clean,
-        composed_share: recipe.composed_share,
-        noise: recipe.noise,
-    };
+    let corpus = Documents::of(recipe);
     let tokenizer = train_tokenizer(&corpus, recipe)?;
     let model = Model::random(config(recipe, &tokenizer)?, normal(seed.child("weights", 0)));
     let mut policy = Policy::new(model, tokenizer)?;
@@ -60,10 +97,10 @@ pub(crate) fn run(recipe: &PretrainRecipe, threads: usize, progress: Progress) -
     Ok(policy)
 }
 
-fn train_tokenizer(corpus: &Corpus, recipe: &PretrainRecipe) -> Result<Tokenizer> {
+fn train_tokenizer(corpus: &Documents, recipe: &PretrainRecipe) -> Result<Tokenizer> {
     let texts: Vec<String> = (0..TOKENIZER_DOCUMENTS)
         .map(|i| corpus.document(i))
-        .map(|d| d.prompt + &d.completion)
+        .map(|(prompt, completion)| prompt + &completion)
         .collect();
     Ok(Tokenizer::train(texts.iter().map(String::as_str), recipe.vocab_size)?)
 }
@@ -102,7 +139,7 @@ fn normal(seed: Seed) -> impl FnMut() -> f32 {
 /// Documents from `first` on, until they fill a batch: the batch, the next document, and the
 /// tokens in it, prompts included.
 fn batch(
-    corpus: &Corpus,
+    corpus: &Documents,
     policy: &Policy,
     first: u64,
     tokens_max: u64,
@@ -110,7 +147,7 @@ fn batch(
     let mut batch = Batch::default();
     let (mut document, mut tokens) = (first, 0);
     while tokens < tokens_max {
-        let Document { prompt, completion, .. } = corpus.document(document);
+        let (prompt, completion) = corpus.document(document);
         let mut completion = policy.tokenizer.encode(&completion)?;
         completion.extend(policy.eos.first());
         tokens += completion.len() as u64;

@@ -7,6 +7,7 @@ use tasks::{Pace, Schedule, Thresholds};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TasksRecipe {
+    pub(crate) source: TaskSource,
     pub(crate) families: String,
     pub(crate) difficulty_min: u8,
     pub(crate) difficulty_max: u8,
@@ -20,6 +21,16 @@ pub(crate) struct TasksRecipe {
     pub(crate) level_window: usize,
     pub(crate) level_up: f64,
     pub(crate) level_down: f64,
+}
+
+/// Where tasks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskSource {
+    /// The families.
+    Families,
+    /// The policy itself.
+    Selfplay,
 }
 
 /// What decides the difficulty of tasks.

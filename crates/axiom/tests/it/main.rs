@@ -14,5 +14,6 @@ mod models;
 mod pretrain;
 mod resume;
 mod sampling;
+mod selfplay;
 mod service;
 mod threads;

@@ -7,7 +7,7 @@ use crate::binary::{Run, axiom, folder, output, stderr};
 /// Every method, with the settings that give it a state of its own to lose.
 const METHODS: &[(&str, &[&str])] = &[
     ("reinforce", &[]),
-    ("rloo", &[]),
+    ("rloo", &["sampling.top_p=0.9", "sampling.min_p=0.01"]),
     ("grpo", &["learn.ref_model_sync_steps=1"]),
     ("dr_grpo", &["reward.overlong_cache=60"]),
     ("dapo", &["tasks.resample_max=1"]),

@@ -59,7 +59,7 @@ impl Pairs {
 
 /// Draws a composition of the split. Chains grow from a primitive drawn uniformly, so that
 /// none is rare.
-pub(super) fn draw(split: Split, depth: usize, rng: &mut Rng) -> Composition {
+pub(crate) fn draw(split: Split, depth: usize, rng: &mut Rng) -> Composition {
     for _ in 0..1_000 {
         let seed = rng.random_range(0..primitives().len());
         for _ in 0..200 {

@@ -4,7 +4,7 @@ use verify::Value;
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     List,
     Int,
     Text,
@@ -12,7 +12,7 @@ pub(super) enum Kind {
 
 /// A value between two steps.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Data {
+pub(crate) enum Data {
     List(Vec<i64>),
     Int(i64),
     Text(String),
@@ -23,7 +23,7 @@ pub(super) enum Data {
 const MAGNITUDE_MAX: u64 = 1_000_000_000;
 
 impl Data {
-    pub(super) fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         match self {
             Self::List(xs) => Value::List(xs.iter().copied().map(Value::Int).collect()),
             Self::Int(n) => Value::Int(*n),
@@ -31,7 +31,7 @@ impl Data {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::List(xs) => xs.is_empty(),
             Self::Int(_) => false,
@@ -39,7 +39,7 @@ impl Data {
         }
     }
 
-    pub(super) fn is_small(&self) -> bool {
+    pub(crate) fn is_small(&self) -> bool {
         match self {
             Self::List(xs) => xs.iter().all(|x| x.unsigned_abs() <= MAGNITUDE_MAX),
             Self::Int(n) => n.unsigned_abs() <= MAGNITUDE_MAX,

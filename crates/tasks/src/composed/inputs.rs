@@ -60,7 +60,7 @@ pub(super) fn probes(kind: Kind, difficulty: u8, rng: &mut Rng) -> Vec<Data> {
 }
 
 /// Numbers in `range`, of which about one in five repeats an earlier one.
-fn list(len: usize, range: std::ops::RangeInclusive<i64>, rng: &mut Rng) -> Data {
+pub(crate) fn list(len: usize, range: std::ops::RangeInclusive<i64>, rng: &mut Rng) -> Data {
     let mut xs: Vec<i64> = Vec::with_capacity(len);
     for _ in 0..len {
         let repeat = !xs.is_empty() && rng.random_bool(0.2);

@@ -29,8 +29,13 @@ pub use primitive::{Primitive, primitives};
 pub use program::{Draw, draw, mutants, reference};
 pub use statement::statement;
 
-use data::{Data, Kind};
-use program::{Line, right_lines, run, variations};
+pub(crate) use chain::draw as draw_chain;
+
+pub(crate) use data::{Data, Kind};
+pub(crate) use inputs::list;
+pub(crate) use primitive::written;
+pub(crate) use program::{Line, SLIP_MAX, right_lines, run, variations};
+pub(crate) use statement::unnamed;
 
 /// The family's name.
 pub const NAME: &str = "composed";
@@ -60,6 +65,12 @@ impl Composition {
     /// The classes of its neighbouring pairs, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pairs> {
         self.steps.windows(2).map(|w| Pairs::of(w[0].primitive, w[1].primitive))
+    }
+
+    /// Whether no step meets a text.
+    pub(crate) fn is_numeric(&self) -> bool {
+        let steps = self.steps.iter().map(|step| primitives()[step.primitive]);
+        steps.into_iter().all(|p| p.takes() == Kind::List && p.gives() != Kind::Text)
     }
 
     fn takes(&self) -> Kind {

@@ -1,6 +1,6 @@
 //! A primitive: one step of a composed program, right and wrong.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
     data::{Data, Kind},
@@ -103,6 +103,20 @@ impl Primitive {
     pub fn error_rate(&self) -> f64 {
         0.15 + 0.30 * (wording::hash(self.name) % 1001) as f64 / 1000.0
     }
+}
+
+/// The primitive of lists whose right text this expression is, `$0` standing for the parameter.
+pub(crate) fn written(expression: &str) -> Option<usize> {
+    static TEXTS: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
+        let texts = |(i, p): (usize, &&Primitive)| {
+            let (low, high) = p.constants;
+            let text = p.right.text;
+            (low..=high).map(move |k| (text.replace("$k", &k.to_string()), i))
+        };
+        let all = primitives().iter().enumerate();
+        all.filter(|(_, p)| p.takes() == Kind::List).flat_map(texts).collect()
+    });
+    TEXTS.get(expression).copied()
 }
 
 /// Every primitive.

@@ -14,7 +14,7 @@ use crate::Rng;
 /// noise.
 const ORDER_SLIP: f64 = 0.08;
 /// The likeliest that any one mistake may become.
-const SLIP_MAX: f64 = 0.45;
+pub(crate) const SLIP_MAX: f64 = 0.45;
 /// How often a corpus program names its result before it returns it.
 const NAMED_RESULT: f64 = 0.15;
 
@@ -29,16 +29,16 @@ pub struct Draw {
 
 /// One step as written: right, or by one of its wrong texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     pub(super) step: Step,
     wrong: Option<usize>,
 }
 
 /// A program with one thing wrong.
 #[derive(Debug)]
-pub(super) struct Variation {
-    pub(super) name: String,
-    pub(super) lines: Vec<Line>,
+pub(crate) struct Variation {
+    pub(crate) name: String,
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Line {
@@ -49,6 +49,21 @@ impl Line {
     fn code(&self) -> &'static Code {
         let primitive = self.primitive();
         self.wrong.map_or(&primitive.right, |i| &primitive.wrong[i])
+    }
+
+    /// The step as each of its wrong texts has it.
+    pub(crate) fn mistakes(self) -> impl Iterator<Item = Self> {
+        (0..self.primitive().wrong.len()).map(move |i| Self { wrong: Some(i), ..self })
+    }
+
+    /// How often the corpus gets the step wrong at full noise.
+    pub(crate) fn error_rate(self) -> f64 {
+        self.primitive().error_rate()
+    }
+
+    /// What it makes of a value; `None` as for [`run`].
+    pub(crate) fn run(self, input: &Data) -> Option<Data> {
+        self.code().run(input, self.step.constant)
     }
 
     fn text(&self, param: &str) -> String {
@@ -99,13 +114,12 @@ pub fn draw(
 }
 
 /// The value a program returns, or `None` if its types do not fit or a number grows too large.
-pub(super) fn run(lines: &[Line], input: &Data) -> Option<Data> {
+pub(crate) fn run(lines: &[Line], input: &Data) -> Option<Data> {
     let Some((first, rest)) = lines.split_first() else { return Some(input.clone()) };
-    let data = first.code().run(input, first.step.constant)?;
-    rest.iter().try_fold(data, |data, line| line.code().run(&data, line.step.constant))
+    rest.iter().try_fold(first.run(input)?, |data, line| line.run(&data))
 }
 
-pub(super) fn right_lines(composition: &Composition) -> Vec<Line> {
+pub(crate) fn right_lines(composition: &Composition) -> Vec<Line> {
     composition.steps.iter().map(|&step| Line { step, wrong: None }).collect()
 }
 
@@ -126,7 +140,7 @@ fn swapped(lines: &[Line], at: usize) -> Option<Vec<Line>> {
 /// Every program with one thing wrong that differs from the right one on the battery. Steps
 /// are swapped only where the types still fit: Python reverses a text and a list alike, and
 /// would make some other swaps harmless.
-pub(super) fn variations(composition: &Composition) -> Vec<Variation> {
+pub(crate) fn variations(composition: &Composition) -> Vec<Variation> {
     let right = right_lines(composition);
     let mut all = Vec::new();
     for (i, line) in right.iter().enumerate() {

@@ -11,7 +11,7 @@ pub fn statement(composition: &Composition, param: &str, rng: &mut Rng) -> Strin
 }
 
 /// The statement with `$0` for the parameter.
-pub(super) fn unnamed(composition: &Composition, rng: &mut Rng) -> String {
+pub(crate) fn unnamed(composition: &Composition, rng: &mut Rng) -> String {
     let phrases: Vec<String> = composition
         .steps
         .iter()

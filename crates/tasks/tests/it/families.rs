@@ -110,6 +110,23 @@ fn references_are_accepted() {
     none(bench.judge().into_iter().filter(|j| j.judgement.verdict != Verdict::Accepted));
 }
 
+/// What the references cost here stays within what the limits were derived from.
+#[test]
+fn limits_suit_the_slowest_reference() {
+    let verifier = Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() })
+        .expect("the sandbox starts");
+    for (family, variant) in variants() {
+        let task = task(family, variant, 10, 0);
+        let (_, sketch) = sketches(family).next().expect("a family has a sketch");
+        let body = sketch.reference(variant, &task.params);
+        let found = verifier
+            .limits_for(&task.submission(program(&task, &body), false))
+            .expect("the reference is accepted");
+        let most = Task::limits().cpu_ms;
+        assert!(found.cpu_ms <= most, "{}#{variant}: {} ms", family.name(), found.cpu_ms);
+    }
+}
+
 #[test]
 fn a_hint_is_a_right_program_in_comments() {
     let mut bench = Bench::default();
