@@ -6,6 +6,7 @@ mod cli;
 mod clock;
 mod commands;
 mod data;
+mod detect;
 mod families;
 mod groups;
 mod hash;
@@ -26,6 +27,7 @@ mod service;
 mod state;
 mod summary;
 mod update;
+mod visible;
 mod vote;
 
 use std::{path::Path, process::ExitCode};

@@ -287,6 +287,11 @@ impl Task {
         }
     }
 
+    /// A submission of `program` against the visible examples alone.
+    pub fn visible(&self, program: String) -> Submission {
+        Submission { tests: self.examples.clone().into(), ..self.submission(program, true) }
+    }
+
     fn of_algorithm(
         id: &TaskId,
         family: &'static dyn Algorithm,

@@ -6,6 +6,7 @@ mod backend;
 mod binary;
 mod cli;
 mod corpus;
+mod detectors;
 mod given;
 mod lines;
 mod methods;
