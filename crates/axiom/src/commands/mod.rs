@@ -8,6 +8,7 @@ pub(crate) mod merge;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;
+pub(crate) mod solve;
 pub(crate) mod tasks;
 pub(crate) mod verify;
 
