@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use generate::{Request, Sampling, generate};
+use generate::{Filter, Request, Sampling, generate};
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
 use model::{Config, Model};
 use rand::{Rng as _, SeedableRng as _};
@@ -111,7 +111,12 @@ fn main() {
     let (rows, prompt, new) = shape.decode;
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
-    let sampling = Sampling { temperature: 1.0, completion_tokens_max: new, eos: Vec::new() };
+    let sampling = Sampling {
+        temperature: 1.0,
+        completion_tokens_max: new,
+        eos: Vec::new(),
+        filter: Filter::default(),
+    };
     let seconds = timed(|| {
         generate(&model, &requests, &sampling, threads).unwrap();
     });

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use generate::Filter;
 
 use crate::{
     policy::{Chat, SaveDtype, Source},
@@ -130,6 +131,16 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         /// What the prompt shows: `true` examples, `none`, or those of `other` tasks.
         #[arg(long, default_value = "true", value_parser = ["true", "none", "other"])]
         examples: String,
+        /// Measure on puzzles instead: `bank`, the held-out programs of self-play, or a file of
+        /// JSON lines with `code`, `input` and `output`, as CRUXEval has them.
+        #[arg(long, value_name = "bank|FILE", conflicts_with_all = ["families", "difficulty", "examples"])]
+        puzzles: Option<String>,
+        /// How much the prompts of puzzles explain: `brief` for the embedded model.
+        #[arg(long, value_parser = ["brief", "instructed"], requires = "puzzles")]
+        style: Option<String>,
+        /// Most tokens of a completion.
+        #[arg(long, default_value_t = 192)]
+        max_tokens: usize,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -153,6 +164,8 @@ Examples:
         /// 0 is greedy.
         #[arg(long, default_value_t = 1.0)]
         temperature: f32,
+        #[command(flatten)]
+        filter: FilterArgs,
         /// Most tokens of a completion.
         #[arg(long, default_value_t = 192)]
         max_tokens: usize,
@@ -302,6 +315,31 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     pub(crate) fn source(&self) -> Source<'_> {
         Source { name: &self.model, chat: self.chat, offline: self.offline }
+    }
+}
+
+/// Which tokens may be drawn.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilterArgs {
+    /// Only the likeliest tokens that together have this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Only so many of the likeliest tokens; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Only tokens at least this share as likely as the likeliest.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+    /// Divide the logits of tokens that the text has already.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+}
+
+impl FilterArgs {
+    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
+        let Self { top_p, top_k, min_p, repetition_penalty } = *self;
+        let filter = Filter { top_k, top_p, min_p, repetition_penalty };
+        filter.check().map(|()| filter).map_err(anyhow::Error::msg)
     }
 }
 

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom as _;
 use tasks::{Reward, Task};
 use verify::{Judgement, Submission, Verdict, Verifier, VerifyError};
 
-use crate::seed::Seed;
+use crate::{seed::Seed, vote::Vote};
 
 /// One completion and what became of it.
 #[derive(Debug, Clone)]
@@ -19,10 +19,12 @@ pub(crate) struct Rollout {
     pub(crate) completion: Completion,
     pub(crate) program: String,
     pub(crate) judgement: Judgement,
-    /// None where the sandbox failed.
+    /// None where the sandbox failed, and where it is not to be learnt from.
     pub(crate) reward: Option<f64>,
     /// None where the completion teaches nothing.
     pub(crate) advantage: Option<f64>,
+    /// Whether the entropy filter left it out.
+    pub(crate) filtered: bool,
 }
 
 impl Rollout {
@@ -36,12 +38,25 @@ impl Rollout {
     }
 }
 
+/// How the rollouts of a group came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The task was asked.
+    Asked,
+    /// It was asked again with a hint, after no completion had passed.
+    Hinted,
+}
+
 /// The rollouts of one task.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
+    pub(crate) role: Role,
     pub(crate) task: Task,
+    /// Under which they are learnt.
     pub(crate) prompt: Vec<u32>,
     pub(crate) rollouts: Vec<Rollout>,
+    /// How it voted, where rewards come from votes.
+    pub(crate) vote: Option<Vote>,
 }
 
 impl Group {
@@ -49,6 +64,17 @@ impl Group {
     pub(crate) fn solve_rate(&self) -> f64 {
         let solved = self.rollouts.iter().filter(|r| r.accepted()).count();
         solved as f64 / self.rollouts.len().max(1) as f64
+    }
+
+    /// Whether there were verdicts, and none of them was that the program passes.
+    pub(crate) fn failed(&self) -> bool {
+        let mut judged = self.rollouts.iter().filter_map(Rollout::passed).peekable();
+        judged.peek().is_some() && !judged.any(|passed| passed)
+    }
+
+    /// How well the policy does on its task, as far as the run may know.
+    pub(crate) fn success(&self) -> f64 {
+        self.vote.map_or_else(|| self.solve_rate(), |vote| vote.share)
     }
 
     /// Whether its rewards are all equal, so that comparing them teaches nothing.
@@ -86,9 +112,9 @@ pub(crate) fn judge(
             completions.into_iter().zip(&mut places).map(|((completion, program), at)| {
                 let judgement = judgements[at].clone();
                 let reward = reward.of(&judgement);
-                Rollout { completion, program, judgement, reward, advantage: None }
+                Rollout { completion, program, judgement, reward, advantage: None, filtered: false }
             });
-        Group { rollouts: rollouts.collect(), task, prompt }
+        Group { role: Role::Asked, rollouts: rollouts.collect(), task, prompt, vote: None }
     });
     Ok(groups.collect())
 }
@@ -167,11 +193,7 @@ impl Material {
             let known = sequences.iter().zip(&self.outcomes[first..]).position(same);
             let at = known.unwrap_or(sequences.len());
             if known.is_none() {
-                sequences.push(Sequence {
-                    tokens: tokens.clone(),
-                    sampling_logprobs: completion.logprobs.clone(),
-                    ..Sequence::default()
-                });
+                sequences.push(sampled(completion));
                 let tokens = tokens.len();
                 self.outcomes.push(Outcome {
                     reward,
@@ -211,6 +233,17 @@ impl Material {
             }
         }
     }
+}
+
+/// A completion as the learner takes it. Where a filter made its draws others than the policy's,
+/// it says what both gave each token.
+fn sampled(completion: &Completion) -> Sequence {
+    let Completion { tokens, logprobs, drawn_logprobs, .. } = completion.clone();
+    let (sampling_logprobs, old_logprobs) = match drawn_logprobs.is_empty() {
+        true => (logprobs, Vec::new()),
+        false => (drawn_logprobs, logprobs),
+    };
+    Sequence { tokens, sampling_logprobs, old_logprobs, ..Sequence::default() }
 }
 
 /// Pairs of a different completion that passed and one that failed, at most `most` a group:

@@ -1,10 +1,14 @@
 //! `axiom`: language models that improve themselves by verified execution.
 
+mod ask;
 mod backend;
 mod cli;
+mod clock;
 mod commands;
+mod data;
 mod families;
 mod groups;
+mod hash;
 mod hub;
 mod loops;
 mod machine;
@@ -14,6 +18,7 @@ mod progress;
 mod recipe;
 mod record;
 mod replay;
+mod retry;
 mod rig;
 mod seed;
 mod selfplay;
@@ -21,11 +26,13 @@ mod service;
 mod state;
 mod summary;
 mod update;
+mod vote;
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use tasks::selfplay::Style;
 
 use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
@@ -230,6 +237,9 @@ fn evaluate(command: Command) -> Result<u8> {
         split,
         seed,
         examples,
+        puzzles,
+        style,
+        max_tokens: completion_tokens_max,
         machine: args,
     } = command
     else {
@@ -238,22 +248,44 @@ fn evaluate(command: Command) -> Result<u8> {
     usage(families::parse(&families))?;
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
-    let request = commands::eval::Request { model, families, recipe, examples, seed };
-    commands::eval::run(&request, &machine(&args)?, args.json)?;
+    // The embedded model was trained on the brief form, and knows no other.
+    let style = match style.as_deref() {
+        Some("brief") => Style::Brief,
+        None if model.model.starts_with("embedded") => Style::Brief,
+        Some(_) | None => Style::Instructed,
+    };
+    let request =
+        commands::eval::Request { model, families, recipe, examples, completion_tokens_max, seed };
+    let machine = machine(&args)?;
+    match puzzles {
+        Some(which) => commands::eval::on_puzzles(&request, (&which, style), &machine, args.json)?,
+        None => commands::eval::run(&request, &machine, args.json)?,
+    }
     Ok(0)
 }
 
 fn complete(command: Command) -> Result<u8> {
-    let Command::Generate { model, prompt, task, n, temperature, max_tokens, seed, machine: args } =
-        command
+    let Command::Generate {
+        model,
+        prompt,
+        task,
+        n,
+        temperature,
+        filter,
+        max_tokens,
+        seed,
+        machine: args,
+    } = command
     else {
         bail!("not a generation");
     };
+    let filter = usage(filter.filter())?;
     let policy = Policy::load(&model.source())?;
     let sampling = ::generate::Sampling {
         temperature,
         completion_tokens_max: max_tokens,
         eos: policy.eos.clone(),
+        filter,
     };
     let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
     match (prompt, task) {

@@ -5,7 +5,7 @@ use learn::{
     Preset,
     advantage::{Over, Scale},
     kl::{Estimator, KlLoss},
-    objective::{Aggregation, Objective, Surrogate},
+    objective::{Aggregation, Correction, Objective, Surrogate},
     preference::Preference,
     presets,
 };
@@ -25,7 +25,15 @@ pub(crate) enum Method {
         /// (STaR, ReST-EM), instead of going on with what is new.
         restart: bool,
     },
+    /// Completions of a file (SFT).
+    Given,
 }
+
+/// Largest weight of a token that a filter made likelier or rarer than the policy has it (TIS;
+/// verl's value).
+const WEIGHT_MAX: f64 = 2.0;
+/// The name of [`Method::Given`].
+const SFT: &str = learn::Preset::Sft.name();
 
 const PAIRS: [(&str, Preference); 2] = [("dpo", presets::DPO), ("ipo", presets::IPO)];
 const IMITATIONS: [(&str, bool); 2] = [("expert_iteration", false), ("rest_em", true)];
@@ -39,6 +47,10 @@ impl Method {
             let tokens_max = recipe.sampling.completion_tokens_max;
             let mut method = preset.method(tokens_max);
             change(&mut method, l, tokens_max)?;
+            if recipe.sampling.filter().is_on() {
+                let truncated = Correction::truncate_tokens(WEIGHT_MAX);
+                method.objective.correction.get_or_insert(truncated);
+            }
             return Ok(Self::Rewards(Box::new(method)));
         }
         let reward_keys = [
@@ -60,6 +72,9 @@ impl Method {
         if l.beta.is_some() {
             bail!("learn.beta says nothing to method `{name}`, which has no reference");
         }
+        if name == SFT {
+            return Ok(Self::Given);
+        }
         if let Some((_, restart)) = IMITATIONS.iter().find(|i| i.0 == name) {
             return Ok(Self::Imitation { restart: *restart });
         }
@@ -67,6 +82,7 @@ impl Method {
             .map(|p| p.name())
             .chain(PAIRS.iter().map(|p| p.0))
             .chain(IMITATIONS.iter().map(|i| i.0))
+            .chain([SFT])
             .collect();
         bail!("no method `{name}`; there are {}", known.join(", "))
     }
@@ -77,6 +93,7 @@ impl Method {
             Self::Rewards(method) => method.needs_reference(),
             Self::Pairs(_) => true,
             Self::Imitation { restart } => *restart,
+            Self::Given => false,
         }
     }
 
@@ -90,7 +107,7 @@ impl Method {
         match self {
             Self::Rewards(m) => m.gae.is_none() && m.advantage.compares_within_groups(),
             Self::Pairs(_) => true,
-            Self::Imitation { .. } => false,
+            Self::Imitation { .. } | Self::Given => false,
         }
     }
 }

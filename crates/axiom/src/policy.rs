@@ -256,6 +256,20 @@ impl Policy {
         }
     }
 
+    /// A task as the policy is asked it with a hint.
+    pub(crate) fn hinted(&self, task: &Task) -> Result<Vec<u32>> {
+        let hint = tasks::hint(task);
+        match &self.chat {
+            Some(template) => {
+                let (system, user) = tasks::instruction(task);
+                let user = format!("{user}\n{hint}");
+                let turns = [Message::new("system", system), Message::new("user", user)];
+                self.converse(template, &turns)
+            }
+            None => self.plain(&tasks::prompt_with(task, &hint)),
+        }
+    }
+
     /// The text of a task's prompt, for people.
     pub(crate) fn show_prompt(&self, task: &Task) -> Result<String> {
         match &self.chat {
@@ -273,6 +287,13 @@ impl Policy {
         if let Some(bos) = self.bos.filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
+        Ok(tokens)
+    }
+
+    /// A completion's text as the policy would have produced it, the end token included.
+    pub(crate) fn completion(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens = self.tokenizer.encode(text)?;
+        tokens.extend(self.eos.first());
         Ok(tokens)
     }
 

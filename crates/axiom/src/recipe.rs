@@ -4,10 +4,10 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use generate::Filter;
 use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Split};
-use toml::{Table, Value};
 
 use crate::{
     method::Method,
@@ -17,14 +17,22 @@ use crate::{
     state::Totals,
 };
 
+mod layers;
+
+use layers::layered;
+
 /// The recipes in the binary, by name.
 const EMBEDDED: &[(&str, &str)] = &[
     ("default", include_str!("../../../recipes/default.toml")),
     ("composed", include_str!("../../../recipes/composed.toml")),
     ("shuffled", include_str!("../../../recipes/shuffled.toml")),
     ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
+    ("star", include_str!("../../../recipes/star.toml")),
+    ("sft", include_str!("../../../recipes/sft.toml")),
     ("ppo", include_str!("../../../recipes/ppo.toml")),
     ("m-grpo", include_str!("../../../recipes/m-grpo.toml")),
+    ("replay", include_str!("../../../recipes/replay.toml")),
+    ("m-grpo-unlabelled", include_str!("../../../recipes/m-grpo-unlabelled.toml")),
     ("dpo", include_str!("../../../recipes/dpo.toml")),
     ("selfplay", include_str!("../../../recipes/selfplay.toml")),
     ("azr-3b", include_str!("../../../recipes/azr-3b.toml")),
@@ -34,40 +42,6 @@ const EMBEDDED: &[(&str, &str)] = &[
 const DEFAULT: &str = EMBEDDED[0].1;
 const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
 const PRETRAIN_SELFPLAY: &str = include_str!("../../../recipes/pretrain-selfplay.toml");
-
-/// Keys that the defaults leave to the method.
-const OPTIONAL: &[&str] = &[
-    "learn.beta",
-    "learn.epsilon",
-    "learn.epsilon_high",
-    "learn.delta",
-    "learn.entropy_coef",
-    "learn.loss_type",
-    "learn.scale_rewards",
-];
-
-/// TRL's names, which have no tables, and where ours with the same meaning stand.
-const TRL: &[(&str, &str)] = &[
-    ("model_name_or_path", "model.path"),
-    ("max_steps", "steps"),
-    ("learning_rate", "learn.lr"),
-    ("warmup_steps", "learn.warmup_steps"),
-    ("max_grad_norm", "learn.grad_norm_max"),
-    ("weight_decay", "learn.weight_decay"),
-    ("num_generations", "tasks.group_size"),
-    ("temperature", "sampling.temperature"),
-    ("max_completion_length", "sampling.completion_tokens_max"),
-    ("num_iterations", "learn.num_iterations"),
-    ("mask_truncated_completions", "learn.mask_truncated_completions"),
-    ("ref_model_sync_steps", "learn.ref_model_sync_steps"),
-    ("ref_model_mixup_alpha", "learn.ref_model_mixup_alpha"),
-    ("beta", "learn.beta"),
-    ("epsilon", "learn.epsilon"),
-    ("epsilon_high", "learn.epsilon_high"),
-    ("delta", "learn.delta"),
-    ("loss_type", "learn.loss_type"),
-    ("scale_rewards", "learn.scale_rewards"),
-];
 
 /// A run that can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,6 +59,8 @@ pub(crate) struct Recipe {
     pub(crate) learn: LearnRecipe,
     pub(crate) slow: SlowRecipe,
     pub(crate) selfplay: SelfplayRecipe,
+    pub(crate) replay: ReplayRecipe,
+    pub(crate) data: DataRecipe,
     pub(crate) eval: EvalRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
 }
@@ -162,12 +138,36 @@ pub(crate) enum TaskSource {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SamplingRecipe {
     pub(crate) temperature: f32,
+    pub(crate) top_p: f32,
+    pub(crate) top_k: usize,
+    pub(crate) min_p: f32,
+    pub(crate) repetition_penalty: f32,
     pub(crate) completion_tokens_max: usize,
+}
+
+impl SamplingRecipe {
+    pub(crate) fn filter(&self) -> Filter {
+        let Self { top_p, top_k, min_p, repetition_penalty, .. } = *self;
+        Filter { top_k, top_p, min_p, repetition_penalty }
+    }
+}
+
+/// What a reward is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RewardSource {
+    /// What the hidden tests say.
+    Verdict,
+    /// What most programs of the group answer.
+    Vote,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RewardRecipe {
+    pub(crate) source: RewardSource,
+    pub(crate) vote_share_min: f64,
+    pub(crate) entropy_filter: f64,
     pub(crate) partial_weight: f64,
     pub(crate) shuffle: bool,
     pub(crate) overlong_cache: usize,
@@ -188,6 +188,7 @@ pub(crate) struct LearnRecipe {
     pub(crate) replay_per_step: usize,
     pub(crate) replay_weight: f64,
     pub(crate) replay_ratio: f64,
+    pub(crate) rationalise: usize,
     pub(crate) pairs_per_group: usize,
     pub(crate) ref_model_sync_steps: u64,
     pub(crate) ref_model_mixup_alpha: f64,
@@ -206,6 +207,89 @@ pub(crate) struct LearnRecipe {
     pub(crate) loss_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scale_rewards: Option<String>,
+}
+
+impl RewardRecipe {
+    fn check(&self) -> Result<()> {
+        if !(self.entropy_filter >= 0.0 && self.entropy_filter.is_finite()) {
+            bail!("entropy_filter is 0 (off) or positive");
+        }
+        match self.source {
+            RewardSource::Verdict if self.vote_share_min > 0.0 => {
+                bail!("vote_share_min says nothing where `source` is \"verdict\"");
+            }
+            RewardSource::Vote if self.partial_weight > 0.0 => {
+                bail!(
+                    "partial_weight says nothing where `source` is \"vote\": nothing is expected"
+                );
+            }
+            RewardSource::Verdict | RewardSource::Vote => Ok(()),
+        }
+    }
+}
+
+/// Which verified programs are kept, and which of them are imitated again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayRecipe {
+    pub(crate) dedupe: bool,
+    pub(crate) programs_max: usize,
+    pub(crate) discovery_share: f64,
+    pub(crate) discovery_steps: u64,
+    pub(crate) cold_start: String,
+    pub(crate) cold_start_share: f64,
+}
+
+impl ReplayRecipe {
+    /// Whether some kinds of programs are drawn more often than chance has it.
+    pub(crate) fn has_shares(&self) -> bool {
+        self.discovery_share > 0.0 || self.cold_start_share > 0.0
+    }
+
+    fn check(&self, method: &Method) -> Result<()> {
+        if self.discovery_share + self.cold_start_share > 1.0 {
+            bail!("discovery_share and cold_start_share are more than 1 together");
+        }
+        if self.cold_start_share > 0.0 && self.cold_start.is_empty() {
+            bail!("cold_start_share needs `cold_start`, a file of given completions");
+        }
+        let keeps = self.dedupe || self.programs_max > 0 || !self.cold_start.is_empty();
+        match method {
+            Method::Pairs(_) | Method::Given if keeps || self.has_shares() => {
+                bail!("neither a preference nor SFT replays anything");
+            }
+            Method::Imitation { restart: true } if self.has_shares() => {
+                bail!("the shares say nothing to a method that imitates all it ever found");
+            }
+            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. } | Method::Given => {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Given completions to imitate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataRecipe {
+    pub(crate) path: String,
+    pub(crate) per_step: usize,
+}
+
+impl DataRecipe {
+    fn check(&self, method: &Method) -> Result<()> {
+        let given = *method == Method::Given;
+        if given && self.path.is_empty() {
+            bail!("`path` is missing: the file that SFT learns from");
+        }
+        if given && self.per_step == 0 {
+            bail!("per_step must be positive");
+        }
+        if !given && !self.path.is_empty() {
+            bail!("`path` is for method `sft`; others may have replay.cold_start");
+        }
+        Ok(())
+    }
 }
 
 /// A slow copy of the policy that takes part in the sampling.
@@ -300,7 +384,8 @@ impl Recipe {
         if t.per_step == 0 || t.group_size == 0 {
             bail!("tasks.per_step and tasks.group_size must be positive");
         }
-        if Method::of(self)?.compares_within_groups() && t.group_size < 2 {
+        let method = Method::of(self)?;
+        if method.compares_within_groups() && t.group_size < 2 {
             bail!("tasks.group_size must be at least 2: `{}` compares completions", self.method);
         }
         let l = &self.learn;
@@ -310,6 +395,9 @@ impl Recipe {
         if self.sampling.temperature <= 0.0 || !self.sampling.temperature.is_finite() {
             bail!("sampling.temperature must be positive: a run needs different completions");
         }
+        if let Err(why) = self.sampling.filter().check() {
+            bail!("sampling: {why}");
+        }
         if self.sampling.completion_tokens_max == 0 {
             bail!("sampling.completion_tokens_max must be positive");
         }
@@ -317,7 +405,10 @@ impl Recipe {
             ("tasks.replay_share", t.replay_share),
             ("tasks.rate_memory", t.rate_memory),
             ("reward.partial_weight", self.reward.partial_weight),
+            ("reward.vote_share_min", self.reward.vote_share_min),
             ("learn.ref_model_mixup_alpha", l.ref_model_mixup_alpha),
+            ("replay.discovery_share", self.replay.discovery_share),
+            ("replay.cold_start_share", self.replay.cold_start_share),
             ("slow.share", self.slow.share),
             ("slow.momentum", self.slow.momentum),
         ];
@@ -327,37 +418,21 @@ impl Recipe {
         if self.checkpoint.every == 0 {
             bail!("checkpoint.every must be positive");
         }
-        self.selfplay.check()?;
-        self.check_selfplay()?;
-        self.model.adapter.check().context("in [model.adapter]")?;
-        self.eval.check().context("in [eval]")
-    }
-
-    /// What self-play has no use for is refused, not ignored.
-    fn check_selfplay(&self) -> Result<()> {
-        if self.tasks.source == TaskSource::Families {
-            return Ok(());
-        }
-        let method = Method::of(self)?;
-        if !matches!(method, Method::Rewards(_)) || method.compares_within_groups() {
+        self.selfplay.check(self)?;
+        self.reward.check().context("in [reward]")?;
+        self.data.check(&method).context("in [data]")?;
+        if l.rationalise > 0 && !matches!(method, Method::Imitation { .. }) {
             bail!(
-                "method `{}` does not fit self-play, where a prompt may have one completion: \
-                 take trr_pp, trr_pp_code, ppo or another that compares over the batch",
-                self.method
+                "learn.rationalise is for imitation: a hinted completion was not sampled from \
+                   the prompt that it is learnt under"
             );
         }
-        let unused = [
-            ("reward.partial_weight", self.reward.partial_weight > 0.0),
-            ("reward.overlong_cache", self.reward.overlong_cache > 0),
-            ("learn.replay_per_step", self.learn.replay_per_step > 0),
-            ("learn.mask_truncated_completions", self.learn.mask_truncated_completions),
-            ("tasks.resample_max", self.tasks.resample_max > 0),
-            ("slow.share", self.slow.share > 0.0),
-        ];
-        if let Some((key, _)) = unused.iter().find(|(_, set)| *set) {
-            bail!("{key} says nothing to self-play; set it to 0");
+        if method == Method::Given && self.slow.share > 0.0 {
+            bail!("slow.share says nothing to method `sft`, which samples nothing");
         }
-        Ok(())
+        self.replay.check(&method).context("in [replay]")?;
+        self.model.adapter.check().context("in [model.adapter]")?;
+        self.eval.check().context("in [eval]")
     }
 
     /// The policy that the run starts from, with the adapter that it learns by.
@@ -447,67 +522,6 @@ impl PretrainRecipe {
         };
         layered(PRETRAIN, text, settings)
     }
-}
-
-/// `defaults`, then `text`, then `settings`, as one value. Every key must be in the defaults.
-fn layered<T: for<'a> Deserialize<'a>>(
-    defaults: &str,
-    text: &str,
-    settings: &[String],
-) -> Result<T> {
-    let mut merged: Table = defaults.parse().context("the embedded defaults")?;
-    overlay(&mut merged, text.parse::<Table>()?, "")?;
-    for setting in settings {
-        let Some((key, value)) = setting.split_once('=') else {
-            bail!("`--set {setting}` is not KEY=VALUE");
-        };
-        // What does not parse as a TOML value is meant as a string.
-        let parsed: Option<Table> = format!("value = {value}").parse().ok();
-        let value = parsed
-            .and_then(|mut t| t.remove("value"))
-            .unwrap_or_else(|| Value::String(value.to_string()));
-        overlay(&mut merged, nested(key, value), "")?;
-    }
-    Ok(Value::Table(merged).try_into()?)
-}
-
-/// The table in which `value` stands at a dotted key.
-fn nested(key: &str, value: Value) -> Table {
-    let (first, rest) = match key.split_once('.') {
-        Some((first, rest)) => (first, Value::Table(nested(rest, value))),
-        None => (key, value),
-    };
-    [(first.trim().to_string(), rest)].into_iter().collect()
-}
-
-fn overlay(base: &mut Table, over: Table, path: &str) -> Result<()> {
-    for (key, value) in over {
-        let full = format!("{path}{key}");
-        if let Some((_, ours)) = TRL.iter().find(|(trl, _)| *trl == full) {
-            overlay(base, nested(ours, value), "")?;
-            continue;
-        }
-        if OPTIONAL.contains(&full.as_str()) {
-            let value = value.as_integer().map_or(value.clone(), |n| Value::Float(n as f64));
-            base.insert(key, value);
-            continue;
-        }
-        let Some(old) = base.get_mut(&key) else {
-            let nearest =
-                base.keys().max_by(|a, b| strsim::jaro(a, &key).total_cmp(&strsim::jaro(b, &key)));
-            let nearest = nearest.map(|n| format!("; did you mean `{path}{n}`?"));
-            bail!("unknown key `{full}`{}", nearest.unwrap_or_default());
-        };
-        match (old, value) {
-            (Value::Table(old), Value::Table(new)) => overlay(old, new, &format!("{full}."))?,
-            (old @ Value::Float(_), Value::Integer(n)) => *old = Value::Float(n as f64),
-            (old, new) if old.same_type(&new) => *old = new,
-            (old, new) => {
-                bail!("`{full}` must be a {}, not a {}", old.type_str(), new.type_str());
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

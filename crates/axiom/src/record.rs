@@ -1,13 +1,17 @@
 //! What a step found, as events.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use runlog::{Event, ProgramTiming, Timing};
-use verify::Tier;
+use tasks::TaskId;
+use verify::{Tier, Verdict};
 
 use crate::{
-    groups::{self, Group, Rollout},
+    clock::Clock,
+    groups::{self, Group, Role, Rollout},
     progress::Bar,
-    rig::{Clock, Rig},
+    rig::Rig,
     update::Update,
 };
 
@@ -20,10 +24,14 @@ pub(crate) fn step(
     bar: &Bar,
 ) -> Result<()> {
     let (step, timing) = (rig.next_step, clock.timing());
+    let mut seen: HashMap<&TaskId, usize> = HashMap::new();
     for group in found {
+        // Second tries are numbered after the first ones of their task.
+        let first = seen.entry(&group.task.id).or_default();
         for (i, rollout) in group.rollouts.iter().enumerate() {
-            rig.log.append(&completion(step, group, i, rollout))?;
+            rig.log.append(&completion(step, group, *first + i, rollout))?;
         }
+        *first += group.rollouts.len();
     }
     let event = summary(step, found, update, (rig.learning_rate(), timing));
     rig.log.append(&event)?;
@@ -35,14 +43,17 @@ pub(crate) fn step(
     totals.tokens_generated += tokens_generated;
     totals.tokens_trained += update.report.tokens as u64;
     totals.verifications += rollouts(found).count() as u64;
-    totals.judge_errors += rollouts(found).filter(|r| r.reward.is_none()).count() as u64;
+    totals.judge_errors += judge_errors(found) as u64;
     totals.timing += timing;
     let speed = *tokens_generated as f64 / timing.wall_s.max(1e-9);
-    let text = format!(
-        "reward {reward_mean:.3}  solved {:.1} %  {speed:.0} tokens/s{}",
-        100.0 * solve_rate,
-        note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default(),
-    );
+    let text = match found {
+        [] => format!("loss {:.4}", update.report.loss),
+        _ => format!(
+            "reward {reward_mean:.3}  solved {:.1} %  {speed:.0} tokens/s{}",
+            100.0 * solve_rate,
+            note.as_ref().map(|n| format!("  ({n})")).unwrap_or_default(),
+        ),
+    };
     bar.set(step + 1, &text);
     rig.machine.progress.line(&format!("step {}/{}  {text}", step + 1, rig.recipe.steps));
     Ok(())
@@ -50,6 +61,11 @@ pub(crate) fn step(
 
 fn rollouts(found: &[Group]) -> impl Iterator<Item = &Rollout> {
     found.iter().flat_map(|g| &g.rollouts)
+}
+
+/// Completions that the sandbox failed on.
+fn judge_errors(found: &[Group]) -> usize {
+    rollouts(found).filter(|r| r.judgement.verdict == Verdict::JudgeError).count()
 }
 
 fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
@@ -80,18 +96,21 @@ fn summary(
     (lr, timing): (f64, Timing),
 ) -> Event {
     let samples = rollouts(found).count();
-    let rewards: Vec<f64> = rollouts(found).filter_map(|r| r.reward).collect();
-    let silent = found.iter().filter(|g| g.is_silent()).count();
+    // Curves are about tasks that were asked; second tries have metrics of their own.
+    let asked: Vec<&Group> = found.iter().filter(|g| g.role == Role::Asked).collect();
+    let tries = || asked.iter().flat_map(|g| &g.rollouts);
+    let rewards: Vec<f64> = tries().filter_map(|r| r.reward).collect();
+    let silent = asked.iter().filter(|g| g.is_silent()).count();
     let tokens: usize = rollouts(found).map(|r| r.completion.tokens.len()).sum();
     let cut = |r: &&Rollout| r.completion.stop == generate::Stop::Length;
     let distinct = groups::distinct_programs(found);
     Event::Step {
         step,
-        tasks: found.len() as u32,
+        tasks: asked.len() as u32,
         samples: samples as u32,
         reward_mean: mean(&rewards),
-        solve_rate: rollouts(found).filter(|r| r.accepted()).count() as f64 / samples.max(1) as f64,
-        frac_reward_zero_std: silent as f64 / found.len().max(1) as f64,
+        solve_rate: tries().filter(|r| r.accepted()).count() as f64 / tries().count().max(1) as f64,
+        frac_reward_zero_std: silent as f64 / asked.len().max(1) as f64,
         loss: update.loss,
         grad_norm: update.grad_norm,
         entropy: update.entropy,
@@ -105,10 +124,10 @@ fn summary(
         tokens_trained: update.tokens as u64,
         verifications: distinct as u64,
         cache_hits: (samples - distinct) as u64,
-        judge_errors: (samples - rewards.len()) as u32,
+        judge_errors: judge_errors(found) as u32,
         lr,
         metrics: metrics.clone(),
-        note: note(silent == found.len(), &rewards),
+        note: if asked.is_empty() { None } else { note(silent == asked.len(), &rewards) },
         timing,
     }
 }

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -16,21 +15,24 @@ use learn::{
     Batch, Ema, Learner, OptimizerSpec, Pair, PairReport, Score, StepReport, Threads, ValueHead,
     objective::Objective, preference::Preference,
 };
-use runlog::{Event, EventWriter, LockedRun, RunFolder, Timing};
-use tasks::{Curriculum, Task, TaskId};
+use runlog::{Event, EventWriter, LockedRun, RunFolder};
+use tasks::{Curriculum, Task};
 use verify::Verifier;
 
 use crate::{
+    ask,
+    data::Data,
     families,
     groups::{self, Answered, Group},
     machine::Machine,
     method::Method,
     policy::Policy,
-    recipe::Recipe,
+    recipe::{Recipe, RewardSource},
     replay::Replay,
     seed::Seed,
     selfplay::Buffers,
     state::{State, Totals},
+    vote,
 };
 
 /// The live parts.
@@ -46,6 +48,8 @@ pub(crate) struct Rig {
     pub(crate) replay: Replay,
     /// The puzzles of self-play; empty in other runs.
     pub(crate) buffers: Buffers,
+    /// What is imitated, where that is given.
+    pub(crate) data: Option<Data>,
     pub(crate) verifier: Verifier,
     pub(crate) log: EventWriter,
     pub(crate) totals: Totals,
@@ -53,6 +57,25 @@ pub(crate) struct Rig {
     pub(crate) next_step: u64,
     run: LockedRun,
     stop: Arc<AtomicBool>,
+}
+
+/// What a run is assembled from, before it has a folder.
+struct Parts {
+    policy: Policy,
+    verifier: Verifier,
+    data: Option<Data>,
+}
+
+impl Parts {
+    fn of(recipe: &Recipe, machine: &Machine) -> Result<Self> {
+        let verifier = machine.start_verifier()?;
+        let policy = recipe.policy(machine.offline)?;
+        let data = match recipe.data.path.as_str() {
+            "" => None,
+            path => Some(Data::read(Path::new(path), &policy)?),
+        };
+        Ok(Self { policy, verifier, data })
+    }
 }
 
 /// Other weights than the policy's that a method needs.
@@ -67,12 +90,13 @@ pub(crate) struct Copies {
 impl Rig {
     /// A fresh run of `recipe` in `out`, which must not hold one.
     pub(crate) fn create(recipe: Recipe, out: &Path, machine: Machine) -> Result<Self> {
-        let verifier = machine.start_verifier()?;
-        let policy = recipe.policy(machine.offline)?;
         families::parse(&recipe.tasks.families)?;
+        let parts = Parts::of(&recipe, &machine)?;
+        let replay = cold_start(&recipe, &parts.policy)?;
         let run = RunFolder::at(out).create()?;
         let log = run.begin(&recipe.to_toml()?)?;
-        let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+        let mut rig = Self::assemble(recipe, parts, (run, log), machine)?;
+        rig.replay = replay;
         rig.log_start()?;
         Ok(rig)
     }
@@ -90,26 +114,26 @@ impl Rig {
                 folder.model().display()
             );
         }
-        let verifier = machine.start_verifier()?;
-        let policy = recipe.policy(machine.offline)?;
+        let parts = Parts::of(&recipe, &machine)?;
         let run = folder.resume()?;
         let Some(checkpoint) = run.folder().latest_checkpoint()? else {
+            let replay = cold_start(&recipe, &parts.policy)?;
             let log = run.rewind(0, 0)?;
-            let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+            let mut rig = Self::assemble(recipe, parts, (run, log), machine)?;
+            rig.replay = replay;
             rig.log_start()?;
             return Ok(rig);
         };
         let state = State::load(&checkpoint.path)?;
         let log = run.rewind(checkpoint.step, state.log_position)?;
-        let mut rig = Self::assemble(recipe, policy, verifier, (run, log), machine)?;
+        let mut rig = Self::assemble(recipe, parts, (run, log), machine)?;
         state.put_into(&mut rig, &checkpoint.path)?;
         Ok(rig)
     }
 
     fn assemble(
         recipe: Recipe,
-        policy: Policy,
-        verifier: Verifier,
+        Parts { policy, verifier, data }: Parts,
         (run, log): (LockedRun, EventWriter),
         machine: Machine,
     ) -> Result<Self> {
@@ -141,6 +165,7 @@ impl Rig {
             curriculum: Curriculum::new(&names, difficulty, t.replay_share, t.rate_memory),
             replay: Replay::default(),
             buffers: Buffers::default(),
+            data,
             totals: Totals::default(),
             next_step: 0,
             recipe,
@@ -181,13 +206,12 @@ impl Rig {
     /// A group of completions for each task, with the program in each. The last of them come
     /// from the slow copy, if there is one.
     pub(crate) fn generate(&mut self, tasks: Vec<Task>, seed: Seed) -> Result<Vec<Answered>> {
-        let n = self.recipe.tasks.group_size as u64;
-        let n_slow = (n as f64 * self.recipe.slow.share).round() as u64;
-        let mut answered = self.answer(tasks.clone(), seed, 0..n - n_slow)?;
-        let Some(slow) = self.copies.slow.take().filter(|_| n_slow > 0) else {
+        let (n, n_own) = (self.recipe.tasks.group_size as u64, self.n_own() as u64);
+        let mut answered = self.answer(tasks.clone(), seed, 0..n_own)?;
+        let Some(slow) = self.copies.slow.take().filter(|_| n_own < n) else {
             return Ok(answered);
         };
-        let found = self.under(slow.weights(), |rig| rig.answer(tasks, seed, n - n_slow..n));
+        let found = self.under(slow.weights(), |rig| rig.answer(tasks, seed, n_own..n));
         self.copies.slow = Some(slow);
         for (group, more) in answered.iter_mut().zip(found?) {
             group.2.extend(more.2);
@@ -195,13 +219,10 @@ impl Rig {
         Ok(answered)
     }
 
-    /// How completions are drawn.
-    pub(crate) fn sampling(&self) -> Sampling {
-        Sampling {
-            temperature: self.recipe.sampling.temperature,
-            completion_tokens_max: self.recipe.sampling.completion_tokens_max,
-            eos: self.policy.eos.clone(),
-        }
+    /// How many completions of a group are the policy's own, and not the slow copy's.
+    pub(crate) fn n_own(&self) -> usize {
+        let n = self.recipe.tasks.group_size;
+        n - (n as f64 * self.recipe.slow.share).round() as usize
     }
 
     /// Completions of prompts, from the current weights.
@@ -216,12 +237,34 @@ impl Rig {
             let task = seed.child("task", i as u64);
             samples.clone().map(|s| task.child("sample", s).0).collect()
         };
-        answer(&self.policy, tasks, seeds, &self.sampling(), self.machine.threads)
+        ask::answer(&self.policy, tasks, seeds, &self.sampling(), self.machine.threads)
+    }
+
+    /// How completions are drawn.
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.recipe.sampling.temperature,
+            completion_tokens_max: self.recipe.sampling.completion_tokens_max,
+            eos: self.policy.eos.clone(),
+            filter: self.recipe.sampling.filter(),
+        }
+    }
+
+    /// Whether a completion of this prompt has room in the model.
+    pub(crate) fn fits(&self, prompt: &[u32]) -> bool {
+        let n = prompt.len() + self.recipe.sampling.completion_tokens_max;
+        n <= self.policy.model.config.max_position_embeddings
     }
 
     /// Verdicts and rewards for the completions of a step.
-    pub(crate) fn verify(&self, answered: Vec<Answered>, seed: Seed) -> Result<Vec<Group>> {
+    pub(crate) fn verify(&mut self, answered: Vec<Answered>, seed: Seed) -> Result<Vec<Group>> {
         let mut groups = groups::judge(answered, self.recipe.reward(), &self.verifier)?;
+        if self.recipe.reward.entropy_filter > 0.0 {
+            vote::filter(self, &mut groups)?;
+        }
+        if self.recipe.reward.source == RewardSource::Vote {
+            vote::reward(self, &mut groups)?;
+        }
         let (max, cache) =
             (self.recipe.sampling.completion_tokens_max, self.recipe.reward.overlong_cache);
         if cache > 0 {
@@ -250,7 +293,7 @@ impl Rig {
     /// Tells the curriculum what was solved.
     pub(crate) fn observe(&mut self, groups: &[Group]) {
         for group in groups {
-            self.curriculum.observe(&group.task.topic(), group.solve_rate());
+            self.curriculum.observe(&group.task.topic(), group.success());
         }
     }
 
@@ -272,6 +315,14 @@ impl Rig {
     pub(crate) fn score(&mut self, batch: &Batch) -> Result<Vec<Score>> {
         let (temperature, threads) = (self.temperature(), self.threads());
         Ok(self.learner.score(&self.policy.model, batch, temperature, threads)?)
+    }
+
+    /// What the slow copy says of a batch; nothing where there is none.
+    pub(crate) fn score_slow(&mut self, batch: &Batch) -> Result<Vec<Score>> {
+        let Some(slow) = self.copies.slow.take() else { return Ok(Vec::new()) };
+        let scores = self.under(slow.weights(), |rig| rig.score(batch));
+        self.copies.slow = Some(slow);
+        scores
     }
 
     /// What the reference says of a batch.
@@ -303,7 +354,7 @@ impl Rig {
     /// sampled.
     fn temperature(&self) -> f32 {
         match self.method {
-            Method::Imitation { .. } => 1.0,
+            Method::Imitation { .. } | Method::Given => 1.0,
             Method::Rewards(_) | Method::Pairs(_) => self.recipe.sampling.temperature,
         }
     }
@@ -411,77 +462,10 @@ fn optimizer(recipe: &Recipe) -> OptimizerSpec {
     }
 }
 
-/// Completions of `tasks`, `seeds(i)` naming the draws for the i-th.
-pub(crate) fn answer(
-    policy: &Policy,
-    tasks: Vec<Task>,
-    seeds: impl Fn(usize) -> Vec<u64>,
-    sampling: &Sampling,
-    threads: usize,
-) -> Result<Vec<Answered>> {
-    let mut requests = Vec::with_capacity(tasks.len());
-    for (i, task) in tasks.iter().enumerate() {
-        let prompt = policy.prompt(task)?;
-        requests.push(Request { prompt, seeds: seeds(i) });
-    }
-    let completions = generate::generate(&policy.model, &requests, sampling, threads)?;
-    let mut answered = Vec::with_capacity(tasks.len());
-    for ((task, request), completions) in tasks.into_iter().zip(requests).zip(completions) {
-        let program = |c: Completion| policy.program(&task, &c.tokens).map(|text| (c, text));
-        let programs: Result<Vec<(Completion, String)>> =
-            completions.into_iter().map(program).collect();
-        answered.push((task, request.prompt, programs?));
-    }
-    Ok(answered)
-}
-
-/// Tasks of one family, for measuring.
-pub(crate) fn bank(family: &str, recipe: &crate::recipe::EvalRecipe) -> Result<Vec<Task>> {
-    let split = recipe.split.parse()?;
-    (0..recipe.tasks_per_family)
-        .map(|seed| {
-            let family = family.to_string();
-            Ok(Task::build(&TaskId { family, difficulty: recipe.difficulty, split, seed })?)
-        })
-        .collect()
-}
-
-/// Measures the stages of a step.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    start: Instant,
-    last: Instant,
-    timing: Timing,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        let now = Instant::now();
-        Self { start: now, last: now, timing: Timing::default() }
-    }
-
-    /// Seconds since the last lap.
-    fn lap(&mut self) -> f64 {
-        let now = Instant::now();
-        let lap = now.duration_since(self.last).as_secs_f64();
-        self.last = now;
-        lap
-    }
-
-    pub(crate) fn generated(&mut self) {
-        self.timing.generate_s += self.lap();
-    }
-
-    pub(crate) fn verified(&mut self) {
-        self.timing.verify_s += self.lap();
-    }
-
-    pub(crate) fn learnt(&mut self) {
-        self.timing.learn_s += self.lap();
-    }
-
-    /// The stages' seconds, and those of the whole.
-    pub(crate) fn timing(&self) -> Timing {
-        Timing { wall_s: self.start.elapsed().as_secs_f64(), ..self.timing }
+/// The verified programs that a run has before its first step.
+fn cold_start(recipe: &Recipe, policy: &Policy) -> Result<Replay> {
+    match recipe.replay.cold_start.as_str() {
+        "" => Ok(Replay::default()),
+        path => Ok(Replay::with(Data::read(Path::new(path), policy)?.given)),
     }
 }

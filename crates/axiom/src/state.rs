@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use learn::{Ema, ValueHead};
 use model::{Dtype, read_tensors, write_tensors};
 use runlog::{Timing, write_atomic};
@@ -39,6 +39,9 @@ pub(crate) struct State {
     replay: Replay,
     buffers: Buffers,
     totals: Totals,
+    /// The digest of the given completions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
 }
 
 impl State {
@@ -53,6 +56,7 @@ impl State {
             replay: rig.replay.clone(),
             buffers: rig.buffers.clone(),
             totals: rig.totals.clone(),
+            data: rig.data.as_ref().map(|data| data.digest.clone()),
         }
     }
 
@@ -85,6 +89,9 @@ impl State {
 
     /// Puts the state and the checkpoint's tensors into a rig.
     pub(crate) fn put_into(self, rig: &mut Rig, dir: &Path) -> Result<()> {
+        if self.data != rig.data.as_ref().map(|data| data.digest.clone()) {
+            bail!("{} is no longer what the run began with: put it back", rig.recipe.data.path);
+        }
         rig.policy.restore(dir)?;
         let bytes = std::fs::read(dir.join(OPTIMIZER))?;
         let mut tensors = read_tensors(&bytes)?;

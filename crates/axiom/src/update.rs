@@ -1,8 +1,8 @@
 //! Learning from the groups of a step, by the recipe's method.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use learn::{
     Advantage, Batch, Pair, Score, Sequence, StepReport,
     advantage::{Outcome, advantages, whiten},
@@ -12,10 +12,13 @@ use learn::{
 
 use crate::{
     groups::{self, Group, Material},
+    hash,
     method::Method,
-    replay::{Replay, Verified},
+    replay::{Forms, Replay, Verified},
+    retry,
     rig::Rig,
     seed::Seed,
+    vote,
 };
 
 /// What a step's updates did.
@@ -40,7 +43,7 @@ impl Update {
         *self.metrics.entry("updates".to_string()).or_default() += 1.0;
     }
 
-    fn note(&mut self, name: &str, value: f64) {
+    pub(crate) fn note(&mut self, name: &str, value: f64) {
         self.metrics.insert(name.to_string(), value);
     }
 }
@@ -48,20 +51,35 @@ impl Update {
 /// Learns from the groups, whose rollouts are given their advantages, and remembers the
 /// programs that passed.
 pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<Update> {
-    let found = Replay::accepted(groups);
+    let forms = if rig.recipe.replay.dedupe { forms(rig, groups)? } else { Forms::new() };
+    let found = Replay::accepted(groups, &forms);
     let method = rig.method.clone();
     let skip_silent = rig.recipe.learn.skip_silent_groups && method.compares_within_groups();
-    let update = match method {
+    let mut update = match method {
         Method::Rewards(method) => {
             from_rewards(rig, Material::of(groups, skip_silent), groups, (&method, seed))
         }
         Method::Pairs(spec) => from_pairs(rig, groups, &spec),
         Method::Imitation { restart: false } => imitate_new(rig, &found, seed),
         Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
+        Method::Given => imitate_given(rig),
     }?;
-    rig.replay.add(&found);
+    vote::describe(groups, &mut update);
+    retry::describe(groups, &mut update);
+    rig.replay.add(&found, (&rig.recipe.replay, rig.next_step));
     rig.move_copies();
     Ok(update)
+}
+
+/// Hashes of the normal forms of the programs that passed. A program without one is kept as
+/// its completion is.
+fn forms(rig: &Rig, groups: &[Group]) -> Result<Forms> {
+    let rollouts = groups.iter().flat_map(|g| &g.rollouts);
+    let passed = rollouts.filter(|r| r.passed() == Some(true)).map(|r| r.program.clone());
+    let programs: Vec<String> = passed.collect::<BTreeSet<_>>().into_iter().collect();
+    let forms = rig.verifier.normal_forms(&programs)?;
+    let hashed = programs.into_iter().zip(forms);
+    Ok(hashed.filter_map(|(program, form)| Some((program, hash::of(form?.as_bytes())))).collect())
 }
 
 /// A policy gradient: scores, advantages, and one or more updates.
@@ -120,7 +138,8 @@ fn weigh(rig: &mut Rig, material: &mut Material, method: &learn::Method) -> Resu
 /// The updates on a batch, beside which old verified programs are imitated.
 fn apply(rig: &mut Rig, mut batch: Batch, method: &learn::Method, seed: Seed) -> Result<Update> {
     let l = rig.recipe.learn.clone();
-    let old = rig.replay.draw(l.replay_per_step, seed.child("replay", 0));
+    let rules = (&rig.recipe.replay, rig.next_step);
+    let old = rig.replay.draw(l.replay_per_step, seed.child("replay", 0), rules);
     batch.groups.extend(old.iter().map(|v| v.sequence(l.replay_weight)));
     let mut update = Update::default();
     for _ in 0..l.num_iterations {
@@ -222,12 +241,11 @@ fn imitate_new(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> 
     let mut update = Update::default();
     for epoch in 0..rig.recipe.learn.num_iterations as u64 {
         let n = (found.len() as f64 * rig.recipe.learn.replay_ratio).round() as usize;
-        let old = rig.replay.draw(n, seed.child("replay", epoch));
+        let rules = (&rig.recipe.replay, rig.next_step);
+        let old = rig.replay.draw(n, seed.child("replay", epoch), rules);
         let all: Vec<&Verified> = found.iter().chain(old).collect();
         let batch = imitated(&all);
-        for part in batch.minibatches(rig.recipe.learn.minibatches) {
-            update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
-        }
+        imitate(rig, batch, &mut update)?;
     }
     Ok(update)
 }
@@ -236,19 +254,36 @@ fn imitate_new(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> 
 fn imitate_all(rig: &mut Rig, found: &[Verified], seed: Seed) -> Result<Update> {
     rig.restart_policy();
     let mut replay = rig.replay.clone();
-    replay.add(found);
+    replay.add(found, (&rig.recipe.replay, rig.next_step));
     let mut update = Update::default();
     for epoch in 0..rig.recipe.learn.num_iterations as u64 {
-        let batch = imitated(&replay.shuffled(seed.child("epoch", epoch)));
-        for part in batch.minibatches(rig.recipe.learn.minibatches) {
-            update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
-        }
+        imitate(rig, imitated(&replay.shuffled(seed.child("epoch", epoch))), &mut update)?;
     }
+    Ok(update)
+}
+
+/// SFT: the next completions of the file.
+fn imitate_given(rig: &mut Rig) -> Result<Update> {
+    let data = rig.data.take().context("there are no given completions")?;
+    let due = data.of_step(rig.next_step, rig.recipe.data.per_step, rig.seed);
+    let mut update = Update::default();
+    for _ in 0..rig.recipe.learn.num_iterations {
+        imitate(rig, imitated(&due), &mut update)?;
+    }
+    rig.data = Some(data);
     Ok(update)
 }
 
 fn imitated(programs: &[&Verified]) -> Batch {
     Batch { groups: programs.iter().map(|v| v.sequence(1.0)).collect() }
+}
+
+/// One pass over a batch, in as many updates as the recipe has it.
+fn imitate(rig: &mut Rig, batch: Batch, update: &mut Update) -> Result<()> {
+    for part in batch.minibatches(rig.recipe.learn.minibatches) {
+        update.add(rig.step(&part, &learn::objective::Objective::NLL)?);
+    }
+    Ok(())
 }
 
 impl Material {

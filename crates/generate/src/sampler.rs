@@ -4,6 +4,8 @@ use model::{Decoder, Model, ModelError, Tape, share_with};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::Filter;
+
 /// Most rows that one thread decodes together.
 const ROWS_MAX: usize = 64;
 
@@ -16,6 +18,8 @@ pub struct Sampling {
     pub completion_tokens_max: usize,
     /// The tokens that end a completion.
     pub eos: Vec<u32>,
+    /// Which tokens may be drawn, at a temperature above 0.
+    pub filter: Filter,
 }
 
 /// A prompt and the seeds of the completions wanted.
@@ -54,6 +58,9 @@ pub struct Completion {
     /// The log-prob of each token when it was drawn, at the sampling temperature (at 1 when
     /// that is 0).
     pub logprobs: Vec<f32>,
+    /// The log-prob of each token in the distribution that it was drawn from, where a filter
+    /// made that another one; else empty.
+    pub drawn_logprobs: Vec<f32>,
     /// Why it ended.
     pub stop: Stop,
 }
@@ -123,14 +130,29 @@ fn decode_unit(
     let mut decoder = Decoder::start(model, &groups, sampling.completion_tokens_max, tape)?;
     let seeds = unit.iter().flat_map(|p| &requests[p.request].seeds[p.seeds.clone()]);
     let mut rngs: Vec<ChaCha8Rng> = seeds.map(|s| ChaCha8Rng::seed_from_u64(*s)).collect();
-    let empty = Completion { tokens: Vec::new(), logprobs: Vec::new(), stop: Stop::Length };
+    let empty = Completion {
+        tokens: Vec::new(),
+        logprobs: Vec::new(),
+        drawn_logprobs: Vec::new(),
+        stop: Stop::Length,
+    };
     let mut completions = vec![empty; rngs.len()];
+    let repeated = groups.iter().flat_map(|(prompt, n)| std::iter::repeat_n(*prompt, *n));
+    let prompts: Vec<&[u32]> = repeated.collect();
     let mut live: Vec<usize> = (0..rngs.len()).collect();
     for left in (0..sampling.completion_tokens_max).rev() {
         let mut keep = Vec::with_capacity(live.len());
         let mut fed = Vec::with_capacity(live.len());
         for (row, &at) in live.iter().enumerate() {
-            let (token, logprob) = draw(&decoder, row, sampling, &mut rngs[at]);
+            let rng = &mut rngs[at];
+            let (token, logprob) = if sampling.filter.is_on() && sampling.temperature > 0.0 {
+                let text = prompts[at].iter().chain(&completions[at].tokens).copied();
+                let (token, drawn) = draw_filtered(decoder.logits(row), sampling, text, rng);
+                completions[at].drawn_logprobs.push(drawn);
+                (token, decoder.log_prob(row, token, sampling.temperature))
+            } else {
+                draw(&decoder, row, sampling, rng)
+            };
             completions[at].tokens.push(token);
             completions[at].logprobs.push(logprob);
             let ended = sampling.eos.contains(&token);
@@ -181,6 +203,26 @@ fn draw(
         }
     }
     (last as u32, log_prob(last))
+}
+
+/// A token that the filter leaves, and its log-prob among those.
+fn draw_filtered(
+    logits: &[f32],
+    sampling: &Sampling,
+    text: impl Iterator<Item = u32>,
+    rng: &mut ChaCha8Rng,
+) -> (u32, f32) {
+    let p = sampling.filter.probabilities(logits, sampling.temperature, text);
+    let mut left: f64 = rng.random();
+    let mut last = 0;
+    for (token, p) in p.iter().enumerate().filter(|(_, p)| **p > 0.0) {
+        left -= p;
+        last = token;
+        if left < 0.0 {
+            break;
+        }
+    }
+    (last as u32, p[last].ln() as f32)
 }
 
 /// The most likely token; the first of equals.

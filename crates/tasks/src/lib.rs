@@ -23,7 +23,7 @@ pub use answer::{program, program_of_reply};
 pub use baseline::{Baselines, baselines};
 pub use curriculum::Curriculum;
 pub use family::{ALL, Algorithm, Mask, NEVER, Tier, Variant, only};
-pub use prompt::{instruction, prompt};
+pub use prompt::{hint, instruction, prompt, prompt_with};
 pub use reward::Reward;
 pub use sketch::{Choice, Draw, Local, Pick, Sketch, right, twist, wrong};
 pub use task::{Source, Split, Task, TaskId, TasksError};

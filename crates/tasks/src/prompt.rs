@@ -26,12 +26,26 @@ pub fn instruction(task: &Task) -> (String, String) {
 /// The prompt of a task: the statement and the visible examples as comments, then the line
 /// that opens the function. A completion is the function's body.
 pub fn prompt(task: &Task) -> String {
+    prompt_with(task, "")
+}
+
+/// The prompt of a task with the lines of `remarks` as comments before the function.
+pub fn prompt_with(task: &Task, remarks: &str) -> String {
     let name = &task.entry_point;
     let mut text = format!("# {}\n", task.statement);
     for example in &task.examples {
         let args: Vec<String> = example.args.iter().map(ToString::to_string).collect();
         text.push_str(&format!("# {name}({}) == {}\n", args.join(", "), example.expected));
     }
+    for line in remarks.lines() {
+        text.push_str(format!("# {line}").trim_end());
+        text.push('\n');
+    }
     text.push_str(&format!("def {name}({}):\n", task.params.join(", ")));
     text
+}
+
+/// What a hint says: a program that is right.
+pub fn hint(task: &Task) -> String {
+    format!("A program that passes:\n{}", task.reference())
 }

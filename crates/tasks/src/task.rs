@@ -1,6 +1,6 @@
 //! A task: a question with visible examples and hidden tests, rebuilt from its id.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
@@ -9,11 +9,15 @@ use verify::{Call, Comparator, Limits, Submission, TestCase, Value};
 use crate::{
     Algorithm, Rng, Tier,
     composed::{self, Composition},
-    families, wording,
+    families, program, wording,
 };
 
 /// Hidden tests of a task.
 pub(crate) const HIDDEN_TESTS: usize = 12;
+/// More CPU time than the reference of any task needs for its hidden tests: the slowest took 4 ms
+/// where this was written. Limits are derived from it once, here, and not measured where a run
+/// takes place: the same program must have the same verdict everywhere.
+const REFERENCE_CPU: Duration = Duration::from_millis(10);
 /// Examples in the prompt.
 pub(crate) const VISIBLE_EXAMPLES: usize = 2;
 
@@ -227,6 +231,23 @@ impl Task {
         }
     }
 
+    /// What a program may use: ten times what the slowest reference needs, and more.
+    pub fn limits() -> Limits {
+        Limits::default().for_reference(REFERENCE_CPU)
+    }
+
+    /// A program that is right.
+    pub fn reference(&self) -> String {
+        let body = match &self.source {
+            Source::Composed(c) => composed::reference(c, &self.params.join(", ")),
+            Source::Algorithm { family, variant } => {
+                let sketch = family.sketches().first();
+                sketch.map(|s| s.reference(*variant, &self.params)).unwrap_or_default()
+            }
+        };
+        program(self, &body)
+    }
+
     /// A submission of `program` against the hidden tests.
     pub fn submission(&self, program: String, stop_at_first_failure: bool) -> Submission {
         Submission {
@@ -234,7 +255,7 @@ impl Task {
             entry_point: self.entry_point.clone(),
             tests: Arc::clone(&self.tests),
             comparator: self.comparator.clone(),
-            limits: Limits::default(),
+            limits: Self::limits(),
             stop_at_first_failure,
             call: Call::default(),
         }

@@ -1,17 +1,29 @@
 //! `axiom eval`.
 
+use std::path::Path;
+
 use anyhow::Result;
+use generate::{Filter, Sampling};
 use serde_json::json;
-use tasks::Task;
+use tasks::{
+    Task,
+    selfplay::{Format, Puzzle, Style, TaskKind},
+};
+use verify::Limits;
 
 use super::{put, show};
 use crate::{
-    cli::ModelArgs, families, loops::eval, machine::Machine, policy::Policy, recipe::EvalRecipe,
-    rig, seed::Seed, summary,
+    ask,
+    cli::ModelArgs,
+    families,
+    loops::eval,
+    machine::Machine,
+    policy::Policy,
+    recipe::EvalRecipe,
+    seed::Seed,
+    selfplay::{Solver, cruxeval, exam},
+    summary,
 };
-
-/// Most tokens of a completion.
-const COMPLETION_TOKENS_MAX: usize = 192;
 
 /// What to measure.
 #[derive(Debug)]
@@ -20,6 +32,7 @@ pub(crate) struct Request {
     pub(crate) families: String,
     pub(crate) recipe: EvalRecipe,
     pub(crate) examples: String,
+    pub(crate) completion_tokens_max: usize,
     pub(crate) seed: u64,
 }
 
@@ -30,13 +43,13 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
     let verifier = machine.start_verifier()?;
     let mut bank = Vec::new();
     for name in &names {
-        let mut tasks = rig::bank(name, &request.recipe)?;
+        let mut tasks = ask::bank(name, &request.recipe)?;
         show_examples(&mut tasks, &request.examples);
         bank.extend(tasks);
     }
     let at = (Seed(request.seed), machine.threads);
-    let groups =
-        eval::rollouts(&policy, &verifier, bank, &request.recipe, COMPLETION_TOKENS_MAX, at)?;
+    let tokens_max = request.completion_tokens_max;
+    let groups = eval::rollouts(&policy, &verifier, bank, &request.recipe, tokens_max, at)?;
     let scores = eval::scores(&groups);
     if json {
         return put(&json!({
@@ -54,6 +67,55 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
                 "best_constant_tests_passed": scores.constant_baseline,
                 "visible_lookup_tests_passed": scores.lookup_baseline,
             },
+            "sandbox": verifier.facts().tier.name(),
+        }));
+    }
+    show(&summary::table(None, &scores))
+}
+
+/// Measures a model on the puzzles of `which`: the bank, or a file, and prints its scores.
+pub(crate) fn on_puzzles(
+    request: &Request,
+    (which, style): (&str, Style),
+    machine: &Machine,
+    json: bool,
+) -> Result<()> {
+    let recipe = &request.recipe;
+    let puzzles = match which {
+        "bank" => exam::held_out(&TaskKind::ALL, recipe.split.parse()?, recipe.tasks_per_family),
+        path => {
+            let named = |puzzle: Puzzle| (puzzle.kind.name().to_string(), puzzle);
+            cruxeval::read(Path::new(path))?.into_iter().map(named).collect()
+        }
+    };
+    let policy = Policy::load(&request.model.source())?;
+    let verifier = machine.start_verifier()?;
+    let solver = Solver {
+        policy: &policy,
+        verifier: &verifier,
+        sampling: Sampling {
+            temperature: recipe.temperature,
+            completion_tokens_max: request.completion_tokens_max,
+            eos: policy.eos.clone(),
+            filter: Filter::default(),
+        },
+        style,
+        format: Format::Plain,
+        limits: Limits::default(),
+        threads: machine.threads,
+    };
+    let samples = recipe.samples as usize;
+    let scores = exam::examine(&solver, puzzles, samples, Seed(request.seed))?;
+    if json {
+        return put(&json!({
+            "model": request.model.model,
+            "puzzles": which,
+            "samples": recipe.samples,
+            "temperature": recipe.temperature,
+            "seed": request.seed,
+            "families": scores.families,
+            "tiers": scores.tiers,
+            "pass_at_k": scores.pass_at_k,
             "sandbox": verifier.facts().tier.name(),
         }));
     }

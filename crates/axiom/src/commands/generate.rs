@@ -6,7 +6,7 @@ use serde_json::json;
 use tasks::{Reward, Task};
 
 use super::{put, show};
-use crate::{groups, machine::Machine, policy::Policy, rig, seed::Seed};
+use crate::{ask, groups, machine::Machine, policy::Policy, seed::Seed};
 
 /// Completes a prompt `n` times and prints the completions.
 pub(crate) fn prompt(
@@ -47,7 +47,7 @@ pub(crate) fn task(
         show(&policy.show_prompt(&task)?)?;
     }
     let seeds = |_| (0..n).map(|s| seed.child("sample", s).0).collect();
-    let answered = rig::answer(policy, vec![task], seeds, sampling, machine.threads)?;
+    let answered = ask::answer(policy, vec![task], seeds, sampling, machine.threads)?;
     let partial = Reward::Partial { weight: 0.5 };
     for rollout in groups::judge(answered, partial, &verifier)?.iter().flat_map(|g| &g.rollouts) {
         let j = &rollout.judgement;

@@ -9,7 +9,7 @@ use super::{put, show};
 use crate::{
     loops::{self, Ending, eval::Scores},
     machine::Machine,
-    recipe::{Recipe, TaskSource},
+    recipe::Recipe,
     rig::Rig,
     summary,
 };
@@ -29,6 +29,12 @@ pub(crate) fn run(
     json: bool,
 ) -> Result<Outcome> {
     let out = out.unwrap_or_else(|| free_folder(&recipe));
+    if recipe.sampling.filter().is_on() {
+        machine.progress.line(
+            "completions are drawn from a part of the policy's distribution: what is learnt is \
+             weighted by how much likelier that made each token, up to 2",
+        );
+    }
     let rig = Rig::create(recipe, &out, machine)?;
     rig.machine.progress.line(&format!("run folder: {}", out.display()));
     finish(rig, json)
@@ -93,11 +99,7 @@ pub(crate) struct Finished {
 
 /// Takes a run to its end. None where the user stopped it; it can be resumed then.
 pub(crate) fn drive(mut rig: Rig) -> Result<Option<Finished>> {
-    let ending = match rig.recipe.tasks.source {
-        TaskSource::Families => loops::rl::run(&mut rig),
-        TaskSource::Selfplay => loops::selfplay::run(&mut rig),
-    };
-    if ending? == Ending::Interrupted {
+    if loops::run(&mut rig)? == Ending::Interrupted {
         rig.interrupt()?;
         return Ok(None);
     }

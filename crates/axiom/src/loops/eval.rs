@@ -4,19 +4,22 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use generate::Sampling;
+use generate::{Filter, Sampling};
 use runlog::{Event, FamilyScore, Timing};
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Task};
 use verify::Verifier;
 
 use crate::{
+    ask,
+    clock::Clock,
     families,
     groups::{self, Group},
     policy::Policy,
-    recipe::EvalRecipe,
-    rig::{self, Clock, Rig},
+    recipe::{EvalRecipe, TaskSource},
+    rig::Rig,
     seed::Seed,
+    selfplay::{Solver, exam},
 };
 
 /// What a measurement found.
@@ -45,7 +48,7 @@ pub(crate) fn measure(
 ) -> Result<Scores> {
     let mut bank = Vec::new();
     for name in names {
-        bank.extend(rig::bank(name, recipe)?);
+        bank.extend(ask::bank(name, recipe)?);
     }
     let groups = rollouts(policy, verifier, bank, recipe, completion_tokens_max, (seed, threads))?;
     Ok(scores(&groups))
@@ -64,12 +67,13 @@ pub(crate) fn rollouts(
         temperature: recipe.temperature,
         completion_tokens_max,
         eos: policy.eos.clone(),
+        filter: Filter::default(),
     };
     let seeds = |i: usize| {
         let task = seed.child("eval", i as u64);
         (0..recipe.samples).map(|s| task.child("sample", s).0).collect()
     };
-    let answered = rig::answer(policy, bank, seeds, &sampling, threads)?;
+    let answered = ask::answer(policy, bank, seeds, &sampling, threads)?;
     Ok(groups::judge(answered, Reward::Binary, verifier)?)
 }
 
@@ -105,12 +109,20 @@ pub(crate) fn scores(groups: &[Group]) -> Scores {
         scores.constant_baseline.insert(family.to_string(), constant / n);
         scores.lookup_baseline.insert(family.to_string(), lookup / n);
     }
-    let most = solved.iter().map(|s| s.1).min().unwrap_or(0);
-    for k in [1, 2, 4, 8, 16, 32].into_iter().filter(|k| *k <= most && most > 1) {
-        let mean = solved.iter().map(|(c, n)| pass_at_k(*c, *n, k)).sum::<f64>();
-        scores.pass_at_k.insert(format!("pass@{k}"), mean / solved.len() as f64);
-    }
+    scores.pass_at_k = pass_at_ks(&solved);
     scores
+}
+
+/// Unbiased pass@k over tasks, from how many completions of each passed and were judged;
+/// nothing where there is only one of each.
+pub(crate) fn pass_at_ks(solved: &[(usize, usize)]) -> BTreeMap<String, f64> {
+    let most = solved.iter().map(|s| s.1).min().unwrap_or(0);
+    let ks = [1, 2, 4, 8, 16, 32].into_iter().filter(|k| *k <= most && most > 1);
+    let mean = |k: usize| {
+        let sum = solved.iter().map(|(c, n)| pass_at_k(*c, *n, k)).sum::<f64>();
+        sum / solved.len() as f64
+    };
+    ks.map(|k| (format!("pass@{k}"), mean(k))).collect()
 }
 
 /// The chance that one of `k` completions passes, estimated without bias from `c` passes in
@@ -125,17 +137,24 @@ fn pass_at_k(c: usize, n: usize, k: usize) -> f64 {
 /// Measures the run's policy and logs it.
 pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
     let clock = Clock::start();
-    let names = families::parse(&rig.recipe.tasks.families)?;
     let recipe = &rig.recipe.eval;
     // The same tasks and draws for every run: the bank does not depend on the run's seed.
-    let found = measure(
-        &rig.policy,
-        &rig.verifier,
-        &names,
-        recipe,
-        rig.recipe.sampling.completion_tokens_max,
-        (Seed(0), rig.machine.threads),
-    )?;
+    let seed = Seed(0);
+    let found = match rig.recipe.tasks.source {
+        TaskSource::Families => {
+            let names = families::parse(&rig.recipe.tasks.families)?;
+            let tokens_max = rig.recipe.sampling.completion_tokens_max;
+            let at = (seed, rig.machine.threads);
+            measure(&rig.policy, &rig.verifier, &names, recipe, tokens_max, at)?
+        }
+        TaskSource::Selfplay => {
+            let mut solver = Solver::of(rig);
+            solver.sampling.temperature = recipe.temperature;
+            let (split, n) = (recipe.split.parse()?, recipe.tasks_per_family);
+            let puzzles = exam::held_out(&rig.recipe.selfplay.kinds, split, n);
+            exam::examine(&solver, puzzles, recipe.samples as usize, seed)?
+        }
+    };
     let wall_s = clock.timing().wall_s;
     rig.log.append(&Event::Eval {
         step: rig.next_step,

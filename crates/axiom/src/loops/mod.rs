@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use crate::rig::Rig;
+use crate::{method::Method, recipe::TaskSource, rig::Rig};
 
 pub(crate) mod eval;
 pub(crate) mod pretrain;
 pub(crate) mod rl;
 pub(crate) mod selfplay;
+pub(crate) mod sft;
 
 /// How a loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,18 @@ pub(crate) enum Ending {
     Finished,
     /// The user asked it to stop, between two steps.
     Interrupted,
+}
+
+/// Runs the rig's recipe from its next step to the last.
+pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
+    match (rig.recipe.tasks.source, &rig.method) {
+        (TaskSource::Selfplay, _) => selfplay::run(rig),
+        (TaskSource::Families, Method::Given) => sft::run(rig),
+        (
+            TaskSource::Families,
+            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. },
+        ) => rl::run(rig),
+    }
 }
 
 /// Measures the policy and saves the first checkpoint, unless the run goes on from one.

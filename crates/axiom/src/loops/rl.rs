@@ -9,9 +9,10 @@
 use anyhow::Result;
 
 use crate::{
+    clock::Clock,
     loops::{Ending, after_step, begin},
-    record,
-    rig::{Clock, Rig},
+    record, retry,
+    rig::Rig,
     update,
 };
 
@@ -35,6 +36,7 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
         let mut groups = rig.verify(answered, seed)?;
         rig.refill(&mut groups, seed)?;
         rig.observe(&groups);
+        retry::with_hints(rig, &mut groups, seed)?;
         clock.verified();
 
         // Learn: from the rewards, as the recipe's method has it.

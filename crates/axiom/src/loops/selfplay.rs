@@ -9,8 +9,9 @@
 use anyhow::Result;
 
 use crate::{
+    clock::Clock,
     loops::{Ending, after_step, begin},
-    rig::{Clock, Rig},
+    rig::Rig,
     selfplay, update,
 };
 

@@ -4,6 +4,7 @@
 
 mod buffer;
 pub(crate) mod cruxeval;
+pub(crate) mod exam;
 mod prior;
 mod propose;
 mod recipe;

@@ -16,10 +16,7 @@ use tasks::selfplay::{
 use verify::{Answer, Call, Containers, Job, Mode, TestCase, Twice, Value, Verdict};
 
 use super::{buffer::Kept, recipe::SelfplayRecipe};
-use crate::{
-    rig::{Clock, Rig},
-    seed::Seed,
-};
+use crate::{clock::Clock, rig::Rig, seed::Seed};
 
 /// A completion of the proposer, and what became of it.
 #[derive(Debug, Clone)]

@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use tasks::selfplay::{Bonus, Format, RewardTable, Style, TaskKind};
 use verify::Limits;
 
+use crate::{
+    method::Method,
+    recipe::{Recipe, RewardSource, TaskSource},
+};
+
 /// How tasks are proposed, kept, solved and paid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +63,10 @@ pub(crate) enum Eviction {
 
 impl SelfplayRecipe {
     /// Says what cannot be run, before anything starts.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self, recipe: &Recipe) -> Result<()> {
+        if recipe.tasks.source == TaskSource::Selfplay {
+            fits(recipe)?;
+        }
         let counts = [
             ("proposals", self.proposals),
             ("rollouts", self.rollouts),
@@ -106,4 +114,30 @@ impl SelfplayRecipe {
     pub(crate) fn bonus(&self, coef: f64) -> Bonus {
         Bonus { coef, max: self.bonus_max }
     }
+}
+
+/// What self-play has no use for is refused, not ignored.
+fn fits(recipe: &Recipe) -> Result<()> {
+    let method = Method::of(recipe)?;
+    if !matches!(method, Method::Rewards(_)) || method.compares_within_groups() {
+        bail!(
+            "method `{}` does not fit self-play, where a prompt may have one completion: take \
+             trr_pp, trr_pp_code, ppo or another that compares over the batch",
+            recipe.method
+        );
+    }
+    let unused = [
+        ("reward.partial_weight", recipe.reward.partial_weight > 0.0),
+        ("reward.overlong_cache", recipe.reward.overlong_cache > 0),
+        ("reward.entropy_filter", recipe.reward.entropy_filter > 0.0),
+        ("reward.source", recipe.reward.source != RewardSource::Verdict),
+        ("learn.replay_per_step", recipe.learn.replay_per_step > 0),
+        ("learn.mask_truncated_completions", recipe.learn.mask_truncated_completions),
+        ("tasks.resample_max", recipe.tasks.resample_max > 0),
+        ("slow.share", recipe.slow.share > 0.0),
+    ];
+    if let Some((key, _)) = unused.iter().find(|(_, set)| *set) {
+        bail!("{key} says nothing to self-play; set it to its default, or to 0");
+    }
+    Ok(())
 }

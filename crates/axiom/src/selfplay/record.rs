@@ -12,11 +12,7 @@ use super::{
     reward::Rewards,
     solve::{Attempt, Solving, Solvings},
 };
-use crate::{
-    progress::Bar,
-    rig::{Clock, Rig},
-    update::Update,
-};
+use crate::{clock::Clock, progress::Bar, rig::Rig, update::Update};
 
 /// Logs a step with everything that was written in it, and shows it.
 pub(crate) fn record(

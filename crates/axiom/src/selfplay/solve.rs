@@ -6,11 +6,7 @@ use tasks::selfplay::{Format, Puzzle, Solved, Style, TaskKind, ask_puzzle, progr
 use verify::{Limits, Submission, Verdict, Verifier};
 
 use super::{Proposal, SolverBatch};
-use crate::{
-    policy::Policy,
-    rig::{Clock, Rig},
-    seed::Seed,
-};
+use crate::{clock::Clock, policy::Policy, rig::Rig, seed::Seed};
 
 /// A completion of the solver.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use crate::binary::{Run, axiom, folder, output, stderr};
 /// Every method, with the settings that give it a state of its own to lose.
 const METHODS: &[(&str, &[&str])] = &[
     ("reinforce", &[]),
-    ("rloo", &[]),
+    ("rloo", &["sampling.top_p=0.9", "sampling.min_p=0.01"]),
     ("grpo", &["learn.ref_model_sync_steps=1"]),
     ("dr_grpo", &["reward.overlong_cache=60"]),
     ("dapo", &["tasks.resample_max=1"]),
@@ -30,6 +30,24 @@ const METHODS: &[(&str, &[&str])] = &[
     ("rest_em", &["learn.minibatches=2"]),
 ];
 
+/// What may stand beside a method, with a method.
+const ADDITIONS: &[(&str, &[&str])] = &[
+    (
+        "expert_iteration",
+        &["replay.dedupe=true", "replay.programs_max=8", "replay.discovery_share=0.5"],
+    ),
+    ("rest_em", &["learn.rationalise=2", "tasks.families=lcs,fibonacci"]),
+    ("m_grpo", VOTE),
+    // Without each part of it: the slow copy, the filter, the vote, agreement with it.
+    ("m_grpo", &[VOTE[0], VOTE[1]]),
+    ("m_grpo", &[VOTE[0], VOTE[2]]),
+    ("m_grpo", &[VOTE[1], VOTE[2]]),
+    ("m_grpo", &[VOTE[0], VOTE[1], VOTE[2], "reward.shuffle=true"]),
+];
+
+/// M-GRPO without labels.
+const VOTE: &[&str] = &["reward.source=vote", "reward.entropy_filter=0.75", "slow.share=0.25"];
+
 const SHORT: &[&str] = &[
     "steps=3",
     "tasks.families=is_palindrome,fibonacci",
@@ -50,7 +68,7 @@ fn start(method: &str, settings: &[&str], out: &Path) -> Command {
 }
 
 /// Kills a run that has logged its second checkpoint.
-fn kill_after_a_step(mut command: Command, dir: &Path) {
+pub(crate) fn kill_after_a_step(mut command: Command, dir: &Path) {
     let mut child = command.spawn().unwrap();
     let log = dir.join("events.jsonl");
     let seen = || {
@@ -65,10 +83,10 @@ fn kill_after_a_step(mut command: Command, dir: &Path) {
     child.wait().unwrap();
 }
 
-#[test]
-fn every_method_runs_and_resumes_to_the_same_end() {
-    let mut weights: HashMap<Vec<u8>, &str> = HashMap::new();
-    for (method, settings) in METHODS {
+/// Each runs, resumes to the same end after a kill, and learns something of its own.
+fn check(runs: &[(&str, &[&str])]) {
+    let mut weights: HashMap<Vec<u8>, String> = HashMap::new();
+    for (method, settings) in runs {
         let (_whole, whole) = folder();
         let output = start(method, settings, &whole).output().unwrap();
         assert!(output.status.success(), "{method}: {}", stderr(&output));
@@ -80,10 +98,20 @@ fn every_method_runs_and_resumes_to_the_same_end() {
         assert!(output.status.success(), "{method}: {}", stderr(&output));
         Run::read(&dir).assert_equals(&whole, method);
 
-        if let Some(other) = weights.insert(whole.weights, method) {
-            panic!("{method} and {other} learnt the very same");
-        }
+        let name = format!("{method} with {settings:?}");
+        let other = weights.insert(whole.weights, name.clone());
+        assert!(other.is_none(), "{name} and {other:?} learnt the very same");
     }
+}
+
+#[test]
+fn every_method_runs_and_resumes_to_the_same_end() {
+    check(METHODS);
+}
+
+#[test]
+fn what_stands_beside_a_method_resumes_too() {
+    check(ADDITIONS);
 }
 
 #[test]
@@ -103,5 +131,14 @@ fn settings_that_say_nothing_to_a_method_are_refused() {
     refused(&["method=expert_iteration", "beta=0.1"], "learn.beta says nothing");
     refused(&["method=reinforce", "epsilon=0.1"], "do not all fit Reinforce");
     refused(&["loss_type=bnpo"], "learn.loss_type is `grpo`, `dapo` or `dr_grpo`, not `bnpo`");
+    refused(&["method=dpo", "replay.dedupe=true"], "neither a preference nor SFT replays");
+    refused(&["method=rest_em", "replay.discovery_share=0.5"], "imitates all it ever found");
+    refused(&["replay.cold_start_share=0.5"], "needs `cold_start`");
+    refused(&["learn.rationalise=1"], "learn.rationalise is for imitation");
+    refused(&["method=sft"], "`path` is missing");
+    refused(&["data.path=x"], "`path` is for method `sft`");
+    refused(&["reward.vote_share_min=0.5"], "vote_share_min says nothing");
+    refused(&["reward.source=vote", "reward.partial_weight=0.1"], "nothing is expected");
+    refused(&["reward.source=votes"], "unknown variant");
     refused(&["slow.share=1.5"], "slow.share is 0 to 1");
 }

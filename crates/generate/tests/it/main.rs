@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use generate::{Completion, Request, Sampling, Stop, generate};
+use generate::{Completion, Filter, Request, Sampling, Stop, generate};
 use model::{Chunk, Model, Tape};
 
 /// No token has this id: completions end at their length.
@@ -16,7 +16,8 @@ fn model() -> Model {
 }
 
 fn sampling(temperature: f32, eos: u32) -> Sampling {
-    Sampling { temperature, completion_tokens_max: 24, eos: vec![eos] }
+    let filter = Filter::default();
+    Sampling { temperature, completion_tokens_max: 24, eos: vec![eos], filter }
 }
 
 /// Prompts of several lengths, each with several seeds, one without any.
@@ -139,10 +140,42 @@ fn a_completion_ends_with_the_end_token_or_at_its_length() {
         let n = end.map_or(24, |at| at + 1);
         let stop = if end.is_some() { Stop::End } else { Stop::Length };
         let logprobs = free.logprobs[..n].to_vec();
-        assert_eq!(*ended, Completion { tokens: free.tokens[..n].to_vec(), logprobs, stop });
+        let tokens = free.tokens[..n].to_vec();
+        let expected = Completion { tokens, logprobs, drawn_logprobs: Vec::new(), stop };
+        assert_eq!(*ended, expected);
         stops.push(stop);
     }
     assert!(stops.contains(&Stop::End) && stops.contains(&Stop::Length), "{stops:?}");
+}
+
+#[test]
+fn filtered_draws_say_both_log_probs() {
+    let model = model();
+    let filter = Filter { top_k: 5, top_p: 0.9, ..Filter::default() };
+    let filtered = Sampling { filter, ..sampling(0.7, NEVER) };
+    let found = generate(&model, &requests(), &filtered, 1).unwrap();
+    assert_eq!(generate(&model, &requests(), &filtered, 3).unwrap(), found);
+    for (request, completions) in requests().iter().zip(&found) {
+        for c in completions {
+            // What the learner sees is the whole distribution, as ever.
+            let mut chunk = Chunk::default();
+            chunk.push_group(&request.prompt, &[&c.tokens]);
+            let mut tape = Tape::default();
+            model.forward(&chunk, 0.7, &mut tape).unwrap();
+            assert_eq!(tape.log_probs(), c.logprobs);
+            // The draw was from fewer tokens, of which each is likelier.
+            assert_eq!(c.drawn_logprobs.len(), c.tokens.len());
+            let both = c.drawn_logprobs.iter().zip(&c.logprobs);
+            assert!(both.into_iter().all(|(drawn, all)| drawn > all && *drawn <= 0.0));
+        }
+    }
+    let one = Sampling { filter: Filter { top_k: 1, ..filter }, ..sampling(1.0, NEVER) };
+    let greedy = generate(&model, &requests(), &sampling(0.0, NEVER), 1).unwrap();
+    let top = generate(&model, &requests(), &one, 1).unwrap();
+    let tokens = |all: &[Vec<Completion>]| -> Vec<Vec<u32>> {
+        all.iter().flatten().map(|c| c.tokens.clone()).collect()
+    };
+    assert_eq!(tokens(&greedy), tokens(&top));
 }
 
 #[test]

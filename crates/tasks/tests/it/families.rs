@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rand::SeedableRng as _;
 use tasks::{
-    Algorithm, Local, Pick, Rng, Sketch, Source, Split, Task, TaskId, Tier, families, program,
-    prompt,
+    Algorithm, Local, Pick, Rng, Sketch, Source, Split, Task, TaskId, Tier, families, hint,
+    program, prompt, prompt_with,
 };
 use verify::{Judgement, Submission, Value, Verdict, Verifier, VerifierConfig};
 
@@ -106,6 +106,43 @@ fn references_are_accepted() {
                 bench.add(name, &task, &sketch.reference(variant, &task.params));
             }
         }
+    }
+    none(bench.judge().into_iter().filter(|j| j.judgement.verdict != Verdict::Accepted));
+}
+
+/// What the references cost here stays within what the limits were derived from.
+#[test]
+fn limits_suit_the_slowest_reference() {
+    let verifier = Verifier::start(VerifierConfig { slots: 2, ..VerifierConfig::default() })
+        .expect("the sandbox starts");
+    for (family, variant) in variants() {
+        let task = task(family, variant, 10, 0);
+        let (_, sketch) = sketches(family).next().expect("a family has a sketch");
+        let body = sketch.reference(variant, &task.params);
+        let found = verifier
+            .limits_for(&task.submission(program(&task, &body), false))
+            .expect("the reference is accepted");
+        let most = Task::limits().cpu_ms;
+        assert!(found.cpu_ms <= most, "{}#{variant}: {} ms", family.name(), found.cpu_ms);
+    }
+}
+
+#[test]
+fn a_hint_is_a_right_program_in_comments() {
+    let mut bench = Bench::default();
+    for name in ["lcs/3/train/1", "composed/7/train/2", "two_sum/5/train/3"] {
+        let task = Task::build(&name.parse().unwrap()).unwrap();
+        let reference = task.reference();
+        let body = reference.split_once('\n').unwrap().1;
+        bench.add(name.to_string(), &task, body);
+        let (plain, hinted) = (prompt(&task), prompt_with(&task, &hint(&task)));
+        let opening = reference.lines().next().unwrap();
+        assert!(
+            plain.ends_with(&format!("{opening}\n")) && hinted.ends_with(&format!("{opening}\n"))
+        );
+        let comments = hinted.lines().filter(|line| line.starts_with('#')).count();
+        assert_eq!(comments + 1, hinted.lines().count(), "{hinted}");
+        assert!(reference.lines().all(|line| hinted.contains(&format!("# {line}\n"))), "{hinted}");
     }
     none(bench.judge().into_iter().filter(|j| j.judgement.verdict != Verdict::Accepted));
 }

@@ -1,0 +1,92 @@
+//! Self-play from the identity: it runs, survives a kill, and its controls do what they say.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{
+    binary::{Run, axiom, folder, output, stderr},
+    methods::kill_after_a_step,
+};
+
+const SHORT: &[&str] = &[
+    "steps=3",
+    "selfplay.proposals=6",
+    "selfplay.rollouts=4",
+    "selfplay.seed_factor=2",
+    "selfplay.buffer_max=16",
+    "eval.tasks_per_family=1",
+    "eval.samples=1",
+    "checkpoint.every=1",
+];
+
+fn start(settings: &[&str], out: &Path) -> Command {
+    let mut run = axiom(&["run", "selfplay", "--out", out.to_str().unwrap(), "--threads", "2"]);
+    for setting in SHORT.iter().chain(settings) {
+        run.args(["--set", setting]);
+    }
+    run
+}
+
+fn finished(settings: &[&str]) -> (tempfile::TempDir, Run) {
+    let (keep, dir) = folder();
+    let output = start(settings, &dir).output().unwrap();
+    assert!(output.status.success(), "{settings:?}: {}", stderr(&output));
+    let run = Run::read(&dir);
+    (keep, run)
+}
+
+#[test]
+fn self_play_resumes_to_the_same_end_with_full_buffers() {
+    let variants: &[&[&str]] = &[
+        &[],
+        &["method=ppo", "selfplay.solver_batch=fresh", "selfplay.eviction=reservoir"],
+        &["method=trr_pp_code", "selfplay.rewards=code", "selfplay.surprise=0.1"],
+    ];
+    for settings in variants {
+        let (_whole, whole) = finished(settings);
+        let (_dir, dir) = folder();
+        kill_after_a_step(start(settings, &dir), &dir);
+        let output = axiom(&["resume", dir.to_str().unwrap(), "--threads", "1"]).output().unwrap();
+        assert!(output.status.success(), "{settings:?}: {}", stderr(&output));
+        Run::read(&dir).assert_equals(&whole, &settings.join(" "));
+    }
+}
+
+#[test]
+fn the_controls_leave_out_what_they_say() {
+    let (keep, _run) = finished(&["selfplay.propose=false"]);
+    let log = fs::read_to_string(keep.path().join("run/events.jsonl")).unwrap();
+    assert!(log.contains("\"task\":\"solve/") && !log.contains("\"task\":\"propose/"));
+    let (_a, trained) = finished(&[]);
+    for control in ["selfplay.train_proposer=false", "reward.shuffle=true"] {
+        let (_b, other) = finished(&[control]);
+        assert_ne!(trained.weights, other.weights, "{control}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_self_play_is_refused() {
+    let refused = |settings: &[&str], why: &str| {
+        let (_dir, dir) = folder();
+        let mut args = vec!["run", "selfplay", "--out", dir.to_str().unwrap()];
+        settings.iter().for_each(|s| args.extend(["--set", s]));
+        let output = output(&args);
+        assert_eq!(output.status.code(), Some(2), "{settings:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{settings:?}: {}", stderr(&output));
+    };
+    refused(&["method=grpo"], "does not fit self-play");
+    refused(&["method=dpo"], "does not fit self-play");
+    refused(&["selfplay.kinds=[\"induction\"]"], "takes its programs from the other kinds");
+    refused(&["selfplay.kinds=[\"error\"]"], "unknown variant");
+    refused(&["selfplay.inputs=1"], "half of them are hidden");
+    refused(&["selfplay.wrong=0.5"], "penalties");
+    refused(&["learn.replay_per_step=8"], "says nothing to self-play");
+}
+
+#[test]
+fn a_model_that_knows_no_puzzles_is_told_so() {
+    let (_dir, dir) = folder();
+    let settings = ["model.path=embedded", "selfplay.seed_rounds_max=1"];
+    let output = start(&settings, &dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("does not know the format"), "{}", stderr(&output));
+}
