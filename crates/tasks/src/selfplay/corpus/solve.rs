@@ -11,7 +11,7 @@ use crate::{
         TaskKind,
         backward::undone,
         held_out,
-        short::{Short, program},
+        short::{PARAM, Short, program},
     },
 };
 
@@ -79,8 +79,8 @@ fn backward(short: Option<&Short>, trace: &[Data], noise: f64, rng: &mut Rng) ->
 
 fn induced(short: &Short, noise: f64, rng: &mut Rng) -> String {
     loop {
-        let draw = composed::draw(&short.composition, short.param, false, noise, rng);
-        let text = program(short.param, &draw.body);
+        let draw = composed::draw(&short.composition, PARAM, false, noise, rng);
+        let text = program(&draw.body);
         if !held_out(&text) {
             return text;
         }
