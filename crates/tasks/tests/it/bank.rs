@@ -64,7 +64,9 @@ fn references_pass_their_own_checks_and_the_identity_does_not() {
         let table: Vec<String> = puzzle
             .shown()
             .iter()
-            .map(|case| format!("    if xs == {}:\n        return {}\n", case.args[0], case.expected))
+            .map(|case| {
+                format!("    if xs == {}:\n        return {}\n", case.args[0], case.expected)
+            })
             .collect();
         wrong.push(puzzle.induced(format!("def {ENTRY_POINT}(xs):\n{}", table.concat())));
         assert_eq!(puzzle.shown().len(), puzzle.hidden().len());
