@@ -2,7 +2,6 @@
 
 use rand::SeedableRng as _;
 use sha2::{Digest as _, Sha256};
-use verify::TestCase;
 
 use super::{
     Puzzle, TaskKind,

@@ -18,15 +18,15 @@ use crate::{Rng, Split, composed::Data};
 
 /// How often each form occurs, of 100.
 const SHARES: [(Role, TaskKind, u32); 6] = [
-    (Role::Solver, TaskKind::Deduction, 45),
-    (Role::Solver, TaskKind::Abduction, 22),
-    (Role::Solver, TaskKind::Induction, 15),
+    (Role::Solver, TaskKind::Deduction, 32),
+    (Role::Solver, TaskKind::Abduction, 24),
+    (Role::Solver, TaskKind::Induction, 28),
     (Role::Proposer, TaskKind::Deduction, 6),
-    (Role::Proposer, TaskKind::Abduction, 6),
-    (Role::Proposer, TaskKind::Induction, 6),
+    (Role::Proposer, TaskKind::Abduction, 5),
+    (Role::Proposer, TaskKind::Induction, 5),
 ];
 /// Documents at the start that are right: a skill is learnt before its mistakes.
-const CLEAN: u64 = 110_000;
+const CLEAN: u64 = 120_000;
 /// How often a program is the identity, with which self-play begins.
 const IDENTITY: f64 = 0.04;
 /// Values that the identity meets, besides lists.
@@ -139,7 +139,7 @@ fn subject_of(short: Short, kind: TaskKind, rng: &mut Rng) -> Option<Subject> {
     let mut message = String::new();
     if kind == TaskKind::Induction {
         message = short.statement(Split::Pretrain, rng)?;
-        for _ in 0..rng.random_range(3..=6) {
+        for _ in 0..rng.random_range(3..=5) {
             cases.push(short.case(rng)?);
         }
     }
