@@ -92,7 +92,7 @@ pub(crate) fn table(before: Option<&Scores>, after: &Scores) -> String {
 }
 
 /// Passed, asked, and the 95 % interval: `14/16 0.88 [0.64, 0.97]`.
-fn cell(s: &FamilyScore) -> String {
+pub(crate) fn cell(s: &FamilyScore) -> String {
     let counts = format!("{}/{}", s.passed, s.n);
     format!("{counts:>8} [{:.2}, {:.2}]", s.low, s.high)
 }

@@ -9,6 +9,7 @@ mod picture;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;
+pub(crate) mod solve;
 pub(crate) mod tasks;
 pub(crate) mod verify;
 

@@ -14,6 +14,7 @@ mod models;
 mod pretrain;
 mod resume;
 mod sampling;
+mod search;
 mod selfplay;
 mod service;
 mod threads;
