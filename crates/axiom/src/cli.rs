@@ -350,7 +350,7 @@ pub(crate) struct ServiceArgs {
 /// Which model, and how it is asked.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ModelArgs {
-    /// `embedded`, a Hugging Face or PEFT directory, or a hub name (`OWNER/NAME`).
+    /// `embedded`, `embedded-selfplay`, a Hugging Face or PEFT directory, or a hub name (`OWNER/NAME`).
     #[arg(long, default_value = "embedded")]
     pub(crate) model: String,
     /// Whether prompts are conversations: where the model has a chat template, always, never.

@@ -37,7 +37,7 @@ pub(crate) fn resolve(name: &str, offline: bool) -> Result<PathBuf> {
     if !is_hub_name(id) || !is_part(revision) {
         bail!(
             "no model at `{name}`: give a Hugging Face directory, a hub name such as \
-             `Qwen/Qwen2.5-Coder-0.5B-Instruct`, or `embedded`"
+             `Qwen/Qwen2.5-Coder-0.5B-Instruct`, `embedded` or `embedded-selfplay`"
         );
     }
     let cache = cache_dir().context("no home directory for the model cache: set HF_HOME")?;

@@ -10,13 +10,30 @@ use tasks::Task;
 
 use crate::{hub, seed::Seed};
 
-/// The embedded model: what `axiom pretrain` wrote into `assets/nano`.
-static CONFIG: &str = include_str!("../../../assets/nano/config.json");
-static WEIGHTS: &[u8] = include_bytes!("../../../assets/nano/model.safetensors");
-static TOKENIZER: &[u8] = include_bytes!("../../../assets/nano/tokenizer.json");
+/// A model in the binary.
+struct Embedded {
+    /// Its name where a directory is expected.
+    name: &'static str,
+    config: &'static str,
+    weights: &'static [u8],
+    tokenizer: &'static [u8],
+}
 
-/// The name of the embedded model where a directory is expected.
-pub(crate) const EMBEDDED: &str = "embedded";
+/// What `axiom pretrain` wrote into a folder of `assets`.
+macro_rules! embedded {
+    ($name:literal, $folder:literal) => {
+        Embedded {
+            name: $name,
+            config: include_str!(concat!("../../../assets/", $folder, "/config.json")),
+            weights: include_bytes!(concat!("../../../assets/", $folder, "/model.safetensors")),
+            tokenizer: include_bytes!(concat!("../../../assets/", $folder, "/tokenizer.json")),
+        }
+    };
+}
+
+/// The embedded models: that of the task families, and that of self-play.
+static EMBEDDED: [Embedded; 2] =
+    [embedded!("embedded", "nano"), embedded!("embedded-selfplay", "selfplay")];
 
 const ADAPTER_CONFIG: &str = "adapter_config.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
@@ -75,7 +92,7 @@ impl SaveDtype {
 /// Which model, and how it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Source<'a> {
-    /// `embedded`, a Hugging Face directory, a PEFT directory, or a hub name.
+    /// `embedded`, `embedded-selfplay`, a Hugging Face or PEFT directory, or a hub name.
     pub(crate) name: &'a str,
     pub(crate) chat: Chat,
     /// Whether no socket may be opened.
@@ -101,14 +118,14 @@ pub(crate) struct Policy {
 impl Policy {
     /// Loads a model.
     pub(crate) fn load(source: &Source<'_>) -> Result<Self> {
-        if source.name == EMBEDDED {
+        if let Some(embedded) = EMBEDDED.iter().find(|e| e.name == source.name) {
             if source.chat == Chat::Always {
-                bail!("the embedded model has no chat template; use chat `auto` or `never`");
+                bail!("an embedded model has no chat template; use chat `auto` or `never`");
             }
-            return Self::new(
-                Model::from_bytes(CONFIG, WEIGHTS)?,
-                Tokenizer::from_bytes(TOKENIZER)?,
-            );
+            let model = Model::from_bytes(embedded.config, embedded.weights)?;
+            let mut policy = Self::new(model, Tokenizer::from_bytes(embedded.tokenizer)?)?;
+            policy.base = embedded.name.to_string();
+            return Ok(policy);
         }
         let dir = hub::resolve(source.name, source.offline)?;
         let loaded = if dir.join(ADAPTER_CONFIG).exists() {
@@ -159,7 +176,7 @@ impl Policy {
     pub(crate) fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
         let mut policy = Self {
             eos: model.config.eos_token_ids.clone(),
-            base: EMBEDDED.to_string(),
+            base: EMBEDDED[0].name.to_string(),
             chat: None,
             bos: None,
             companions: Vec::new(),

@@ -44,6 +44,14 @@ impl Documents {
         }
     }
 
+    /// How many consecutive documents have the same prompt.
+    fn per_prompt(&self) -> u64 {
+        match self {
+            Self::Families(_) => PROGRAMS_PER_QUESTION,
+            Self::Selfplay(_) => 1,
+        }
+    }
+
     /// The prompt and the completion of the document at `index`.
     fn document(&self, index: u64) -> (String, String) {
         match self {
@@ -152,7 +160,7 @@ fn batch(
         completion.extend(policy.eos.first());
         tokens += completion.len() as u64;
         let sequence = Sequence::imitated(completion);
-        let follows = document > first && !document.is_multiple_of(PROGRAMS_PER_QUESTION);
+        let follows = document > first && !document.is_multiple_of(corpus.per_prompt());
         match batch.groups.last_mut().filter(|_| follows) {
             Some((_, sequences)) => sequences.push(sequence),
             None => {

@@ -61,6 +61,11 @@ impl Line {
         self.primitive().error_rate()
     }
 
+    /// Whether it takes the numbers of a list one by one.
+    pub(crate) fn is_elementwise(self) -> bool {
+        self.code().text.contains(" for x in $0")
+    }
+
     /// What it makes of a value; `None` as for [`run`].
     pub(crate) fn run(self, input: &Data) -> Option<Data> {
         self.code().run(input, self.step.constant)

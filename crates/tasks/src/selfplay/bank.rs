@@ -2,11 +2,10 @@
 
 use rand::SeedableRng as _;
 use sha2::{Digest as _, Sha256};
-use verify::TestCase;
 
 use super::{
     Puzzle, TaskKind,
-    short::{Short, case, input},
+    short::{Short, case},
 };
 use crate::{
     Rng, Split,
@@ -15,13 +14,17 @@ use crate::{
 
 /// Cases of an induction puzzle, of which half are shown.
 const INDUCTION_CASES: usize = 6;
+/// Inputs among which each case is chosen, the one first by which most wrong programs fail.
+const CANDIDATES: usize = 24;
+/// Of the programs with one thing wrong, at most one in so many passes.
+const SURVIVORS: usize = 10;
 
 /// The puzzle of these arguments: a program of `depth` steps (1 to 3) that the split owns
 /// (`Validation` or `Test`).
 ///
 /// Of deduction, the output is not the input; of abduction, the output is no answer; of
-/// induction, each program with one thing wrong fails a hidden case, and so do the identity and
-/// a table of the cases shown.
+/// induction, nine in ten programs with one thing wrong fail a case, and the identity and a table
+/// of the cases shown fail every hidden one.
 pub fn bank(kind: TaskKind, depth: usize, split: Split, seed: u64) -> Puzzle {
     let name = format!("selfplay/bank/{kind}/{depth}/{}/{seed}", split.name());
     let mut rng = Rng::from_seed(Sha256::digest(name).into());
@@ -52,42 +55,24 @@ fn induction(short: &Short, split: Split, rng: &mut Rng) -> Option<Puzzle> {
     let message = short.statement(split, rng)?;
     let mut wrong: Vec<Vec<Line>> =
         composed::variations(&short.composition).into_iter().map(|v| v.lines).collect();
-    wrong.push(Vec::new());
+    let n_wrong = wrong.len();
     let lines = short.lines();
-    let mut hidden: Vec<Data> = Vec::new();
-    for _ in 0..200 {
-        let left = INDUCTION_CASES / 2 - hidden.len();
-        if left == 0 {
-            break;
-        }
-        let Some(new) = short.trace(rng).map(|mut values| values.swap_remove(0)) else { continue };
-        let output = composed::run(&lines, &new);
-        let survives = |m: &Vec<Line>| composed::run(m, &new) == output;
-        let n = wrong.iter().filter(|m| survives(m)).count();
-        // What is left to tell apart is shared by the cases that are left.
-        if hidden.contains(&new) || n * left > wrong.len() * (left - 1) {
-            continue;
-        }
-        wrong.retain(survives);
-        hidden.push(new);
+    let mut cases: Vec<[Data; 2]> = Vec::new();
+    while cases.len() < INDUCTION_CASES {
+        let drawn = (0..CANDIDATES).filter_map(|_| short.trace(rng));
+        let new = drawn.filter(|values| cases.iter().all(|[input, _]| *input != values[0]));
+        let survivors = |[input, output]: &[Data; 2]| {
+            let survives = |m: &&Vec<Line>| composed::run(m, input).as_ref() == Some(output);
+            wrong.iter().filter(survives).count()
+        };
+        let pairs = new.map(|values| [values[0].clone(), values[lines.len()].clone()]);
+        let best = pairs.filter(|[input, output]| input != output).min_by_key(survivors)?;
+        wrong.retain(|m| composed::run(m, &best[0]).as_ref() == Some(&best[1]));
+        cases.push(best);
     }
-    let mut inputs: Vec<Data> = Vec::new();
-    while hidden.len() == INDUCTION_CASES / 2 && inputs.len() < hidden.len() {
-        let new = input(rng);
-        let known = inputs.contains(&new) || hidden.contains(&new);
-        if !known && composed::run(&lines, &new).is_some() {
-            inputs.push(new);
-        }
-    }
-    inputs.extend(hidden);
-    let case = |input: Data| Some(case(&[input.clone(), composed::run(&lines, &input)?]));
-    let cases: Option<Vec<TestCase>> = inputs.into_iter().map(case).collect();
-    let complete = wrong.is_empty();
-    let puzzle = |cases: Vec<TestCase>| Puzzle {
-        kind: TaskKind::Induction,
-        program: short.program(),
-        message,
-        cases: cases.into(),
-    };
-    cases.filter(|cases| complete && cases.len() == INDUCTION_CASES).map(puzzle)
+    // The most telling were chosen first: they are hidden.
+    cases.rotate_left(INDUCTION_CASES / 2);
+    let cases = cases.iter().map(|pair| case(pair)).collect();
+    let puzzle = Puzzle { kind: TaskKind::Induction, program: short.program(), message, cases };
+    (wrong.len() * SURVIVORS <= n_wrong).then_some(puzzle)
 }

@@ -14,17 +14,19 @@ use super::{
     Puzzle, Role, Style, TaskKind, ask_proposal, ask_puzzle, ask_questions,
     short::{Short, case, input},
 };
-use crate::{Rng, Split, composed::Data, corpus::PROGRAMS_PER_QUESTION};
+use crate::{Rng, Split, composed::Data};
 
 /// How often each form occurs, of 100.
 const SHARES: [(Role, TaskKind, u32); 6] = [
-    (Role::Solver, TaskKind::Deduction, 36),
-    (Role::Solver, TaskKind::Abduction, 22),
-    (Role::Solver, TaskKind::Induction, 18),
-    (Role::Proposer, TaskKind::Deduction, 8),
-    (Role::Proposer, TaskKind::Abduction, 8),
-    (Role::Proposer, TaskKind::Induction, 8),
+    (Role::Solver, TaskKind::Deduction, 32),
+    (Role::Solver, TaskKind::Abduction, 24),
+    (Role::Solver, TaskKind::Induction, 28),
+    (Role::Proposer, TaskKind::Deduction, 6),
+    (Role::Proposer, TaskKind::Abduction, 5),
+    (Role::Proposer, TaskKind::Induction, 5),
 ];
+/// Documents at the start that are right: a skill is learnt before its mistakes.
+const CLEAN: u64 = 120_000;
 /// How often a program is the identity, with which self-play begins.
 const IDENTITY: f64 = 0.04;
 /// Values that the identity meets, besides lists.
@@ -68,24 +70,25 @@ impl Corpus {
             let name = format!("selfplay/{}/{what}/{index}", self.seed);
             Rng::from_seed(Sha256::digest(name).into())
         };
-        let mut question = rng("question", index / PROGRAMS_PER_QUESTION);
+        let mut question = rng("question", index);
         let mut answer = rng("answer", index);
+        let noise = if index < CLEAN { 0.0 } else { self.noise };
         let (role, kind) = form(&mut question);
         let (prompt, completion) = match (role, kind) {
             (Role::Solver, _) => {
                 let subject = subject(kind, &mut question);
-                let completion = solve::completion(&subject, self.noise, &mut answer);
+                let completion = solve::completion(&subject, noise, &mut answer);
                 (ask_puzzle(&subject.puzzle, Style::Brief), completion)
             }
             (Role::Proposer, TaskKind::Induction) => {
                 let subject = subject(kind, &mut question);
-                let n = question.random_range(4..=6);
-                let completion = propose::questions(&subject, n, self.noise, &mut answer);
+                let n = [4, 4, 5, 6][question.random_range(0..4)];
+                let completion = propose::questions(&subject, n, noise, &mut answer);
                 (ask_questions(&subject.puzzle.program, n, Style::Brief), completion)
             }
             (Role::Proposer, TaskKind::Deduction | TaskKind::Abduction) => {
                 let shown: Vec<Puzzle> = references(kind, &mut question);
-                let completion = propose::puzzle(&shown, self.noise, &mut answer);
+                let completion = propose::puzzle(&shown, noise, &mut answer);
                 (ask_proposal(kind, &shown.iter().collect::<Vec<_>>(), Style::Brief), completion)
             }
         };
@@ -104,12 +107,12 @@ fn form(rng: &mut Rng) -> (Role, TaskKind) {
     unreachable!("the draw is below the sum")
 }
 
-/// No reference, or up to three; the identity among them as often as in a young buffer.
+/// No reference, or one or two; the identity among them as often as in a young buffer.
 fn references(kind: TaskKind, rng: &mut Rng) -> Vec<Puzzle> {
     if rng.random_bool(0.1) {
         return vec![Puzzle::identity(kind)];
     }
-    (0..rng.random_range(0..=3)).map(|_| subject(kind, rng).puzzle).collect()
+    (0..rng.random_range(0..=2)).map(|_| subject(kind, rng).puzzle).collect()
 }
 
 /// A program of one to three steps, more often of one.
@@ -136,7 +139,7 @@ fn subject_of(short: Short, kind: TaskKind, rng: &mut Rng) -> Option<Subject> {
     let mut message = String::new();
     if kind == TaskKind::Induction {
         message = short.statement(Split::Pretrain, rng)?;
-        for _ in 0..rng.random_range(3..=6) {
+        for _ in 0..rng.random_range(3..=5) {
             cases.push(short.case(rng)?);
         }
     }
@@ -173,10 +176,10 @@ mod tests {
 
     #[test]
     fn a_document_is_a_function_of_corpus_and_index() {
-        for i in 0..50 {
+        for i in CLEAN..CLEAN + 50 {
             assert_eq!(CORPUS.document(i), CORPUS.document(i));
         }
-        assert_ne!(CORPUS.document(0), Corpus { seed: 1, ..CORPUS }.document(0));
+        assert_ne!(CORPUS.document(CLEAN), Corpus { seed: 1, ..CORPUS }.document(CLEAN));
     }
 
     /// Every program in a text.
@@ -206,7 +209,7 @@ mod tests {
             }
         }
         assert!(banned.iter().all(|text| held_out(text)));
-        for i in 0..10_000 {
+        for i in CLEAN - 1_000..CLEAN + 9_000 {
             let document = CORPUS.document(i);
             for text in programs(&format!("{}{}", document.prompt, document.completion)) {
                 assert!(!held_out(&text) && !banned.contains(&text), "{text}");
@@ -218,7 +221,7 @@ mod tests {
     fn every_form_is_there_and_mostly_readable() {
         let mut counts: BTreeMap<String, (u32, u32)> = BTreeMap::new();
         let mut chars = 0;
-        for i in 0..6_000 {
+        for i in CLEAN..CLEAN + 6_000 {
             let document = CORPUS.document(i);
             let (text, form) = (&document.completion, Format::Plain);
             let ok = match (document.role, document.kind) {

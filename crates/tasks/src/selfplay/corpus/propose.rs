@@ -10,7 +10,7 @@ use crate::{
     selfplay::{
         answer::args_text,
         held_out,
-        short::{input, program},
+        short::{PARAM, input, program},
     },
 };
 
@@ -113,17 +113,16 @@ fn misfit(rng: &mut Rng) -> String {
         let sample = Data::List(vec![1, 2, 3]);
         let gives_number = matches!(composed::run(&first.lines(), &sample), Some(Data::Int(_)));
         let steps = [&[*head], second.composition.steps.as_slice()].concat();
-        let body = composed::reference(&composed::Composition { steps }, first.param);
+        let body = composed::reference(&composed::Composition { steps }, PARAM);
         if gives_number {
-            return program(first.param, &body);
+            return program(&body);
         }
     }
 }
 
 /// The program with its parameter called otherwise than its steps have it.
 fn unnamed(short: &Short) -> String {
-    let body = composed::reference(&short.composition, short.param);
-    program(if short.param == "xs" { "nums" } else { "xs" }, &body)
+    short.program().replacen(PARAM, "nums", 1)
 }
 
 /// The program without one of its brackets or colons.
