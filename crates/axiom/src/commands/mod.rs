@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod merge;
+mod picture;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;

@@ -5,6 +5,7 @@
 mod backend;
 mod binary;
 mod cli;
+mod compare;
 mod corpus;
 mod detectors;
 mod given;
