@@ -20,12 +20,14 @@ use crate::{
 mod eval;
 mod layers;
 mod material;
+mod pretrain;
 mod reward;
 mod tasks;
 
 pub(crate) use self::{
     eval::{DiagnoseRecipe, EvalRecipe},
     material::{CorrectRecipe, DataRecipe, ReplayRecipe},
+    pretrain::{CorpusName, PretrainRecipe},
     reward::{RewardRecipe, RewardSource},
     tasks::{TaskSource, TasksRecipe},
 };
@@ -53,8 +55,6 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("smoke", include_str!("../../../recipes/smoke.toml")),
 ];
 const DEFAULT: &str = EMBEDDED[0].1;
-const PRETRAIN: &str = include_str!("../../../recipes/pretrain.toml");
-const PRETRAIN_SELFPLAY: &str = include_str!("../../../recipes/pretrain-selfplay.toml");
 
 /// A run that can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -192,37 +192,6 @@ pub(crate) struct SlowRecipe {
 pub(crate) struct CheckpointRecipe {
     pub(crate) every: u64,
     pub(crate) keep: std::num::NonZeroUsize,
-}
-
-/// What a model made from nothing imitates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CorpusName {
-    /// Programs for the task families and composed tasks.
-    Families,
-    /// Both roles of self-play, over short programs.
-    Selfplay,
-}
-
-/// How a model is made from nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PretrainRecipe {
-    pub(crate) seed: u64,
-    pub(crate) corpus: CorpusName,
-    pub(crate) tokens: u64,
-    pub(crate) batch_tokens: u64,
-    pub(crate) lr: f64,
-    pub(crate) warmup_steps: u64,
-    pub(crate) composed_share: f64,
-    pub(crate) noise: f64,
-    pub(crate) clean: bool,
-    pub(crate) vocab_size: usize,
-    pub(crate) hidden_size: usize,
-    pub(crate) intermediate_size: usize,
-    pub(crate) layers: usize,
-    pub(crate) heads: usize,
-    pub(crate) kv_heads: usize,
 }
 
 impl Recipe {
@@ -369,17 +338,6 @@ impl AdapterRecipe {
         let (lora_alpha, use_rslora) = (self.lora_alpha, self.use_rslora);
         let spec = AdapterSpec { r: self.r, lora_alpha, use_rslora, target_modules };
         (self.r > 0).then_some(spec)
-    }
-}
-
-impl PretrainRecipe {
-    /// The embedded recipe for a corpus with `key=value` settings on top.
-    pub(crate) fn load(corpus: CorpusName, settings: &[String]) -> Result<Self> {
-        let text = match corpus {
-            CorpusName::Families => "",
-            CorpusName::Selfplay => PRETRAIN_SELFPLAY,
-        };
-        layered(PRETRAIN, text, settings)
     }
 }
 

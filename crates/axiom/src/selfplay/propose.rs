@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use generate::{Completion, Request};
 use tasks::selfplay::{
     ENTRY_POINT, Puzzle, TaskKind, Unreadable, VALUE_BYTES_MAX, ask_proposal, ask_questions,
-    induction_proposal, proposal,
+    held_out, induction_proposal, proposal,
 };
 use verify::{Answer, Call, Containers, Job, Mode, TestCase, Twice, Value, Verdict};
 
@@ -56,6 +56,8 @@ pub(crate) enum Flaw {
     ForbiddenModule,
     /// It is in the buffer already, or twice in this step.
     Duplicate,
+    /// It is one of those that the solver is measured on.
+    HeldOut,
     /// Induction: two inputs are equal, so that a table of the shown ones would do.
     RepeatedInput,
     /// Induction: the message holds code, or nothing.
@@ -75,6 +77,7 @@ impl Found {
                 Flaw::TooLarge => "too_large",
                 Flaw::ForbiddenModule => "forbidden_module",
                 Flaw::Duplicate => "duplicate",
+                Flaw::HeldOut => "held_out",
                 Flaw::RepeatedInput => "repeated_input",
                 Flaw::Message => "message",
             },
@@ -294,6 +297,9 @@ impl Draft {
         let twice = |i: usize| draft.inputs[..i].contains(&draft.inputs[i]);
         if (1..draft.inputs.len()).any(twice) {
             return invalid(Flaw::RepeatedInput, "");
+        }
+        if held_out(&draft.program) {
+            return invalid(Flaw::HeldOut, "");
         }
         let forbidden = |module: &&str| s.forbidden_modules.iter().any(|f| f == module);
         if let Some(module) = imports(&draft.program).find(forbidden) {

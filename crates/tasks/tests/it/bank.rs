@@ -20,7 +20,8 @@ fn puzzles(kind: TaskKind) -> Vec<Puzzle> {
 #[expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 fn judge(submissions: &[Submission]) -> Vec<Verdict> {
     let config = VerifierConfig { slots: 2, ..VerifierConfig::default() };
-    let judgements = Verifier::start(config).unwrap().judge(submissions).unwrap();
+    let verifier = Verifier::start(config).expect("the sandbox starts");
+    let judgements = verifier.judge(submissions).expect("the sandbox works");
     judgements.into_iter().map(|Judgement { verdict, .. }| verdict).collect()
 }
 
