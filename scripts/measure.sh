@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of the README and docs/log.md, one after the other, on an idle machine.
-#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods
+#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods | selfplay
 # Run folders go to runs/, tables to standard output. Needs `cargo build --release`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -94,12 +94,26 @@ curves)
         --label "GRPO (default)" --label "expert iteration" \
         --metric solve_rate --metric eval:hard --metric eval:basic --out docs/curves.png
     ;;
+# Every method on the default tasks at equal numbers of verifications, and a control with dealt
+# rewards for each kind of method. One more seed at a time: what is there is not run again.
 methods)
-    arms=(default expert-iteration ppo dpo m-grpo)
-    for method in grpo rloo cispo gspo reinforce_pp_baseline trr_pp_code; do
+    arms=(default expert-iteration star ppo dpo m-grpo m-grpo-unlabelled)
+    arms+=(dpo,method=ipo expert-iteration,method=rest_em)
+    for method in reinforce rloo grpo dr_grpo gspo cispo reinforce_pp reinforce_pp_baseline \
+        trr_pp trr_pp_code lite_ppo scale_rl sapo clip_cov kl_cov; do
         arms+=("default,method=$method")
     done
-    "$axiom" compare "${arms[@]}" --budget verifications=9600 --out runs/methods
+    arms+=(shuffled ppo,reward.shuffle=true dpo,reward.shuffle=true)
+    arms+=(expert-iteration,reward.shuffle=true)
+    for n in 1 2 3; do
+        "$axiom" compare "${arms[@]}" --budget verifications=8000 --seeds "$n" --out runs/methods
+    done
+    ;;
+# Self-play and its controls, at equal numbers of generated tokens.
+selfplay)
+    arms=(selfplay selfplay,selfplay.propose=false selfplay,selfplay.train_proposer=false)
+    arms+=(selfplay,reward.shuffle=true)
+    "$axiom" compare "${arms[@]}" --budget "tokens=${TOKENS:-3000000}" --out runs/selfplay
     ;;
 *)
     sed -n '2,4p' "$0"

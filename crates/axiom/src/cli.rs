@@ -141,6 +141,10 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         /// Most tokens of a completion.
         #[arg(long, default_value_t = 192)]
         max_tokens: usize,
+        /// With several samples: how often the one is right that is chosen by the visible
+        /// examples (best@k), or by what most answer (majority@k).
+        #[arg(long, conflicts_with = "puzzles")]
+        search: bool,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -161,6 +165,51 @@ Examples:
         /// How many completions.
         #[arg(short, default_value_t = 1)]
         n: u64,
+        /// 0 is greedy.
+        #[arg(long, default_value_t = 1.0)]
+        temperature: f32,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Most tokens of a completion.
+        #[arg(long, default_value_t = 192)]
+        max_tokens: usize,
+        /// Which draws.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Solve a task: many programs, the best of them by the visible examples, and second tries.
+    #[command(after_help = "\
+Examples:
+  axiom solve --task edit_distance/5/test/0 --model runs/default-seed-0/model -n 16
+  axiom solve --prompt 'Return the sum of the squares of the list.' \\
+      --example 'f([1, 2]) == 5' --example 'f([]) == 0' --model Qwen/Qwen2.5-Coder-0.5B-Instruct
+The program goes to standard output. Exit code 0 if it passes every example, else 1.")]
+    Solve {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// What the function is to do, in words.
+        #[arg(
+            long,
+            conflicts_with = "task",
+            required_unless_present = "task",
+            requires = "example"
+        )]
+        prompt: Option<String>,
+        /// A call and its value, as `f([2, 1]) == [1, 2]`; several times for several.
+        #[arg(long, value_name = "CALL == VALUE")]
+        example: Vec<String>,
+        /// A task's id, FAMILY/DIFFICULTY/SPLIT/SEED; its hidden tests are not used.
+        #[arg(long, conflicts_with = "example")]
+        task: Option<String>,
+        /// How many programs.
+        #[arg(short, default_value_t = 16)]
+        n: u64,
+        /// Rounds in which failed programs are shown to the model again, with what they got
+        /// wrong, as long as none passes.
+        #[arg(long, default_value_t = 0)]
+        retries: u64,
         /// 0 is greedy.
         #[arg(long, default_value_t = 1.0)]
         temperature: f32,

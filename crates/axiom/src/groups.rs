@@ -45,6 +45,8 @@ pub(crate) enum Role {
     Asked,
     /// It was asked again with a hint, after no completion had passed.
     Hinted,
+    /// It was asked again with a program that had failed.
+    Corrected,
 }
 
 /// The rollouts of one task.

@@ -6,6 +6,7 @@ mod cli;
 mod clock;
 mod commands;
 mod data;
+mod detect;
 mod families;
 mod groups;
 mod hash;
@@ -20,19 +21,21 @@ mod record;
 mod replay;
 mod retry;
 mod rig;
+mod search;
 mod seed;
 mod selfplay;
 mod service;
 mod state;
 mod summary;
 mod update;
+mod visible;
 mod vote;
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
-use tasks::selfplay::Style;
+use tasks::{Task, selfplay::Style};
 
 use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
@@ -128,6 +131,7 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         command @ Command::Eval { .. } => evaluate(command),
         command @ Command::Generate { .. } => complete(command),
+        command @ Command::Solve { .. } => solve(command),
         Command::Verify { service: ServiceArgs { listen: None, .. }, machine: args } => {
             inputs(commands::verify::run(&machine(&args)?)?)
         }
@@ -240,6 +244,7 @@ fn evaluate(command: Command) -> Result<u8> {
         puzzles,
         style,
         max_tokens: completion_tokens_max,
+        search,
         machine: args,
     } = command
     else {
@@ -254,14 +259,56 @@ fn evaluate(command: Command) -> Result<u8> {
         None if model.model.starts_with("embedded") => Style::Brief,
         Some(_) | None => Style::Instructed,
     };
-    let request =
-        commands::eval::Request { model, families, recipe, examples, completion_tokens_max, seed };
+    let request = commands::eval::Request {
+        model,
+        families,
+        recipe,
+        examples,
+        completion_tokens_max,
+        search,
+        seed,
+    };
     let machine = machine(&args)?;
     match puzzles {
         Some(which) => commands::eval::on_puzzles(&request, (&which, style), &machine, args.json)?,
         None => commands::eval::run(&request, &machine, args.json)?,
     }
     Ok(0)
+}
+
+fn solve(command: Command) -> Result<u8> {
+    let Command::Solve {
+        model,
+        prompt,
+        example,
+        task,
+        n,
+        retries,
+        temperature,
+        filter,
+        max_tokens,
+        seed,
+        machine: args,
+    } = command
+    else {
+        bail!("not a task to solve");
+    };
+    let filter = usage(filter.filter())?;
+    let task = usage(match (&prompt, &task) {
+        (Some(text), _) => commands::solve::question(text, &example),
+        (None, Some(id)) => id.parse().and_then(|id| Task::build(&id)).map_err(Into::into),
+        (None, None) => Err(anyhow::anyhow!("give --prompt or --task")),
+    })?;
+    let policy = Policy::load(&model.source())?;
+    let sampling = ::generate::Sampling {
+        temperature,
+        completion_tokens_max: max_tokens,
+        eos: policy.eos.clone(),
+        filter,
+    };
+    let effort = commands::solve::Effort { n, retries, sampling, seed: Seed(seed) };
+    let solved = commands::solve::run(&policy, &task, &effort, (&machine(&args)?, args.json))?;
+    Ok(if solved { 0 } else { FAILED })
 }
 
 fn complete(command: Command) -> Result<u8> {

@@ -287,6 +287,22 @@ impl Policy {
         }
     }
 
+    /// A task as the policy is asked it after a program of its own that failed.
+    pub(crate) fn corrected(&self, task: &Task, program: &str, why: &str) -> Result<Vec<u32>> {
+        match &self.chat {
+            Some(template) => {
+                let [system, user] = instruction(task);
+                let reply = Message::new("assistant", format!("```python\n{program}```"));
+                let again = format!("{why}\nAnswer with the whole corrected function.");
+                self.converse(template, &[system, user, reply, Message::new("user", again)])
+            }
+            None => {
+                let remarks = format!("This program is wrong:\n{program}{why}\nA right one:");
+                self.plain(&tasks::prompt_with(task, &remarks))
+            }
+        }
+    }
+
     /// The text of a task's prompt, for people.
     pub(crate) fn show_prompt(&self, task: &Task) -> Result<String> {
         match &self.chat {

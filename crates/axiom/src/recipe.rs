@@ -3,11 +3,11 @@
 
 use std::{fs, path::Path};
 
+use ::tasks::Reward;
 use anyhow::{Context as _, Result, bail};
 use generate::Filter;
 use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
-use tasks::{Reward, Split};
 
 use crate::{
     method::Method,
@@ -17,11 +17,20 @@ use crate::{
     state::Totals,
 };
 
+mod eval;
 mod layers;
+mod material;
 mod pretrain;
+mod reward;
+mod tasks;
 
-pub(crate) use pretrain::{CorpusName, PretrainRecipe};
-
+pub(crate) use self::{
+    eval::{DiagnoseRecipe, EvalRecipe},
+    material::{CorrectRecipe, DataRecipe, ReplayRecipe},
+    pretrain::{CorpusName, PretrainRecipe},
+    reward::{RewardRecipe, RewardSource},
+    tasks::{TaskSource, TasksRecipe},
+};
 use layers::layered;
 
 /// The recipes in the binary, by name.
@@ -30,6 +39,9 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("composed", include_str!("../../../recipes/composed.toml")),
     ("shuffled", include_str!("../../../recipes/shuffled.toml")),
     ("expert-iteration", include_str!("../../../recipes/expert-iteration.toml")),
+    ("curriculum", include_str!("../../../recipes/curriculum.toml")),
+    ("correct", include_str!("../../../recipes/correct.toml")),
+    ("transfer", include_str!("../../../recipes/transfer.toml")),
     ("star", include_str!("../../../recipes/star.toml")),
     ("sft", include_str!("../../../recipes/sft.toml")),
     ("ppo", include_str!("../../../recipes/ppo.toml")),
@@ -62,7 +74,9 @@ pub(crate) struct Recipe {
     pub(crate) selfplay: SelfplayRecipe,
     pub(crate) replay: ReplayRecipe,
     pub(crate) data: DataRecipe,
+    pub(crate) correct: CorrectRecipe,
     pub(crate) eval: EvalRecipe,
+    pub(crate) diagnose: DiagnoseRecipe,
     pub(crate) checkpoint: CheckpointRecipe,
 }
 
@@ -113,30 +127,6 @@ pub(crate) struct AdapterRecipe {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TasksRecipe {
-    pub(crate) source: TaskSource,
-    pub(crate) families: String,
-    pub(crate) difficulty_min: u8,
-    pub(crate) difficulty_max: u8,
-    pub(crate) per_step: usize,
-    pub(crate) group_size: usize,
-    pub(crate) replay_share: f64,
-    pub(crate) rate_memory: f64,
-    pub(crate) resample_max: u64,
-}
-
-/// Where tasks come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TaskSource {
-    /// The families.
-    Families,
-    /// The policy itself.
-    Selfplay,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct SamplingRecipe {
     pub(crate) temperature: f32,
     pub(crate) top_p: f32,
@@ -151,27 +141,6 @@ impl SamplingRecipe {
         let Self { top_p, top_k, min_p, repetition_penalty, .. } = *self;
         Filter { top_k, top_p, min_p, repetition_penalty }
     }
-}
-
-/// What a reward is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RewardSource {
-    /// What the hidden tests say.
-    Verdict,
-    /// What most programs of the group answer.
-    Vote,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RewardRecipe {
-    pub(crate) source: RewardSource,
-    pub(crate) vote_share_min: f64,
-    pub(crate) entropy_filter: f64,
-    pub(crate) partial_weight: f64,
-    pub(crate) shuffle: bool,
-    pub(crate) overlong_cache: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,106 +179,12 @@ pub(crate) struct LearnRecipe {
     pub(crate) scale_rewards: Option<String>,
 }
 
-impl RewardRecipe {
-    fn check(&self) -> Result<()> {
-        if !(self.entropy_filter >= 0.0 && self.entropy_filter.is_finite()) {
-            bail!("entropy_filter is 0 (off) or positive");
-        }
-        match self.source {
-            RewardSource::Verdict if self.vote_share_min > 0.0 => {
-                bail!("vote_share_min says nothing where `source` is \"verdict\"");
-            }
-            RewardSource::Vote if self.partial_weight > 0.0 => {
-                bail!(
-                    "partial_weight says nothing where `source` is \"vote\": nothing is expected"
-                );
-            }
-            RewardSource::Verdict | RewardSource::Vote => Ok(()),
-        }
-    }
-}
-
-/// Which verified programs are kept, and which of them are imitated again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReplayRecipe {
-    pub(crate) dedupe: bool,
-    pub(crate) programs_max: usize,
-    pub(crate) discovery_share: f64,
-    pub(crate) discovery_steps: u64,
-    pub(crate) cold_start: String,
-    pub(crate) cold_start_share: f64,
-}
-
-impl ReplayRecipe {
-    /// Whether some kinds of programs are drawn more often than chance has it.
-    pub(crate) fn has_shares(&self) -> bool {
-        self.discovery_share > 0.0 || self.cold_start_share > 0.0
-    }
-
-    fn check(&self, method: &Method) -> Result<()> {
-        if self.discovery_share + self.cold_start_share > 1.0 {
-            bail!("discovery_share and cold_start_share are more than 1 together");
-        }
-        if self.cold_start_share > 0.0 && self.cold_start.is_empty() {
-            bail!("cold_start_share needs `cold_start`, a file of given completions");
-        }
-        let keeps = self.dedupe || self.programs_max > 0 || !self.cold_start.is_empty();
-        match method {
-            Method::Pairs(_) | Method::Given if keeps || self.has_shares() => {
-                bail!("neither a preference nor SFT replays anything");
-            }
-            Method::Imitation { restart: true } if self.has_shares() => {
-                bail!("the shares say nothing to a method that imitates all it ever found");
-            }
-            Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. } | Method::Given => {
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Given completions to imitate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DataRecipe {
-    pub(crate) path: String,
-    pub(crate) per_step: usize,
-}
-
-impl DataRecipe {
-    fn check(&self, method: &Method) -> Result<()> {
-        let given = *method == Method::Given;
-        if given && self.path.is_empty() {
-            bail!("`path` is missing: the file that SFT learns from");
-        }
-        if given && self.per_step == 0 {
-            bail!("per_step must be positive");
-        }
-        if !given && !self.path.is_empty() {
-            bail!("`path` is for method `sft`; others may have replay.cold_start");
-        }
-        Ok(())
-    }
-}
-
 /// A slow copy of the policy that takes part in the sampling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SlowRecipe {
     pub(crate) share: f64,
     pub(crate) momentum: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EvalRecipe {
-    pub(crate) every: u64,
-    pub(crate) split: String,
-    pub(crate) tasks_per_family: u64,
-    pub(crate) difficulty: u8,
-    pub(crate) samples: u64,
-    pub(crate) temperature: f32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -346,14 +221,7 @@ impl Recipe {
 
     fn check(&self) -> Result<()> {
         let t = &self.tasks;
-        if !(1..=10).contains(&t.difficulty_min)
-            || !(t.difficulty_min..=10).contains(&t.difficulty_max)
-        {
-            bail!("tasks.difficulty_min and difficulty_max must satisfy 1 <= min <= max <= 10");
-        }
-        if t.per_step == 0 || t.group_size == 0 {
-            bail!("tasks.per_step and tasks.group_size must be positive");
-        }
+        t.check()?;
         let method = Method::of(self)?;
         if method.compares_within_groups() && t.group_size < 2 {
             bail!("tasks.group_size must be at least 2: `{}` compares completions", self.method);
@@ -374,11 +242,14 @@ impl Recipe {
         let shares = [
             ("tasks.replay_share", t.replay_share),
             ("tasks.rate_memory", t.rate_memory),
+            ("tasks.level_up", t.level_up),
+            ("tasks.level_down", t.level_down),
             ("reward.partial_weight", self.reward.partial_weight),
             ("reward.vote_share_min", self.reward.vote_share_min),
             ("learn.ref_model_mixup_alpha", l.ref_model_mixup_alpha),
             ("replay.discovery_share", self.replay.discovery_share),
             ("replay.cold_start_share", self.replay.cold_start_share),
+            ("correct.share", self.correct.share),
             ("slow.share", self.slow.share),
             ("slow.momentum", self.slow.momentum),
         ];
@@ -400,8 +271,17 @@ impl Recipe {
         if method == Method::Given && self.slow.share > 0.0 {
             bail!("slow.share says nothing to method `sft`, which samples nothing");
         }
+        self.correct.check(&method).context("in [correct]")?;
+        let tries_again = l.rationalise > 0 || self.correct.share > 0.0;
+        if tries_again && !self.reward.is_by_verdict_alone() {
+            bail!(
+                "correct.share and learn.rationalise need verdicts: reward.source = \"verdict\" \
+                   and no reward.entropy_filter"
+            );
+        }
         self.replay.check(&method).context("in [replay]")?;
         self.model.adapter.check().context("in [model.adapter]")?;
+        self.diagnose.families().context("in [diagnose]")?;
         self.eval.check().context("in [eval]")
     }
 
@@ -458,28 +338,6 @@ impl AdapterRecipe {
         let (lora_alpha, use_rslora) = (self.lora_alpha, self.use_rslora);
         let spec = AdapterSpec { r: self.r, lora_alpha, use_rslora, target_modules };
         (self.r > 0).then_some(spec)
-    }
-}
-
-impl EvalRecipe {
-    /// Says what cannot be measured, before anything starts.
-    pub(crate) fn check(&self) -> Result<()> {
-        match self.split.parse() {
-            Ok(Split::Validation | Split::Test) => {}
-            Ok(Split::Pretrain | Split::Train) | Err(_) => {
-                bail!("the split must be `validation` or `test`, not `{}`", self.split);
-            }
-        }
-        if !(1..=10).contains(&self.difficulty) {
-            bail!("the difficulty must be 1 to 10, not {}", self.difficulty);
-        }
-        if self.tasks_per_family == 0 || self.samples == 0 {
-            bail!("the numbers of tasks and of samples must be positive");
-        }
-        if self.temperature < 0.0 || !self.temperature.is_finite() {
-            bail!("the temperature must be 0 (greedy) or positive");
-        }
-        Ok(())
     }
 }
 

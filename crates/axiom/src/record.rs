@@ -92,7 +92,7 @@ fn completion(step: u64, group: &Group, i: usize, rollout: &Rollout) -> Event {
 fn summary(
     step: u64,
     found: &[Group],
-    Update { report: update, metrics }: &Update,
+    Update { report: update, metrics, alarm }: &Update,
     (lr, timing): (f64, Timing),
 ) -> Event {
     let samples = rollouts(found).count();
@@ -127,7 +127,7 @@ fn summary(
         judge_errors: judge_errors(found) as u32,
         lr,
         metrics: metrics.clone(),
-        note: if asked.is_empty() { None } else { note(silent == asked.len(), &rewards) },
+        note: alarm.clone().or_else(|| note(&asked, &rewards)),
         timing,
     }
 }
@@ -137,9 +137,12 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// Why a step taught nothing.
-fn note(silent: bool, rewards: &[f64]) -> Option<String> {
+fn note(asked: &[&Group], rewards: &[f64]) -> Option<String> {
+    if asked.is_empty() {
+        return None;
+    }
     let all = |x: f64| rewards.iter().all(|r| *r == x);
-    match (silent, rewards.is_empty()) {
+    match (asked.iter().all(|g| g.is_silent()), rewards.is_empty()) {
         (_, true) => Some("the sandbox judged nothing".to_string()),
         (true, _) if all(0.0) => Some("no completion passed: nothing to learn from".to_string()),
         (true, _) if all(1.0) => Some("every completion passed: nothing to learn".to_string()),

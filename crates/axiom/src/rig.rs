@@ -150,7 +150,6 @@ impl Rig {
         }
         let t = &recipe.tasks;
         let names = families::parse(&t.families)?;
-        let difficulty = (t.difficulty_min, t.difficulty_max);
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             // The second signal ends the process at once.
@@ -162,7 +161,7 @@ impl Rig {
             method,
             learner,
             copies,
-            curriculum: Curriculum::new(&names, difficulty, t.replay_share, t.rate_memory),
+            curriculum: Curriculum::new(&names, t.pace(), t.replay_share, t.rate_memory),
             replay: Replay::default(),
             buffers: Buffers::default(),
             data,
@@ -295,6 +294,7 @@ impl Rig {
         for group in groups {
             self.curriculum.observe(&group.task.topic(), group.success());
         }
+        self.curriculum.end_step(self.next_step + 1);
     }
 
     /// Calls `work` with other weights in the policy's place.

@@ -10,6 +10,7 @@ use learn::{Ema, ValueHead};
 use model::{Dtype, read_tensors, write_tensors};
 use runlog::{Timing, write_atomic};
 use serde::{Deserialize, Serialize};
+use tasks::Level;
 
 use crate::{replay::Replay, rig::Rig, selfplay::Buffers};
 
@@ -36,6 +37,9 @@ pub(crate) struct State {
     value_steps: u64,
     pub(crate) log_position: u64,
     solve_rates: Vec<(String, f64)>,
+    /// Topics, with their levels and the solve rates on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    levels: Vec<(String, u8, Vec<f64>)>,
     replay: Replay,
     buffers: Buffers,
     totals: Totals,
@@ -47,12 +51,17 @@ pub(crate) struct State {
 impl State {
     /// The state of a rig whose log has been synced.
     pub(crate) fn of(rig: &Rig) -> Self {
+        let levels = rig.curriculum.pace().levels();
         Self {
             step: rig.next_step,
             optimizer_steps: rig.learner.state().2,
             value_steps: rig.learner.value_head().map_or(0, |head| head.state().3),
             log_position: rig.log.position(),
             solve_rates: rig.curriculum.rates().to_vec(),
+            levels: levels
+                .iter()
+                .map(|(topic, level)| (topic.clone(), level.difficulty, level.rates.clone()))
+                .collect(),
             replay: rig.replay.clone(),
             buffers: rig.buffers.clone(),
             totals: rig.totals.clone(),
@@ -117,7 +126,8 @@ impl State {
             rig.put_value_head(head);
         }
         rig.next_step = self.step;
-        rig.curriculum.restore(self.solve_rates);
+        let level = |(topic, difficulty, rates)| (topic, Level { difficulty, rates });
+        rig.curriculum.restore(self.solve_rates, self.levels.into_iter().map(level).collect());
         rig.replay = self.replay;
         rig.buffers = self.buffers;
         rig.totals = self.totals;

@@ -1,15 +1,22 @@
 //! What a finished run says about itself, to machines and to people.
 
+use anyhow::Result;
 use runlog::FamilyScore;
 use serde_json::{Value, json};
 
-use crate::{loops::eval::Scores, rig::Rig};
+use crate::{
+    detect::{self, History},
+    loops::eval::Scores,
+    rig::Rig,
+};
 
 /// The contents of `summary.json`.
-pub(crate) fn json(rig: &Rig, after: &Scores) -> Value {
+pub(crate) fn json(rig: &Rig, after: &Scores) -> Result<Value> {
     let t = &rig.totals;
     let before = t.before.clone().unwrap_or_default();
-    json!({
+    let history = History::read(&rig.folder().events(), &after.elsewhere)?;
+    let (related, control) = rig.recipe.diagnose.families()?;
+    Ok(json!({
         "version": 1,
         "recipe": rig.recipe,
         "seed": rig.recipe.seed,
@@ -39,8 +46,10 @@ pub(crate) fn json(rig: &Rig, after: &Scores) -> Value {
                 "best_constant_tests_passed": after.constant_baseline,
                 "visible_lookup_tests_passed": after.lookup_baseline,
             },
+            "elsewhere": { "before": before.elsewhere, "after": after.elsewhere },
         },
-    })
+        "detectors": detect::report(&history, (&before, after), (&related, &control)),
+    }))
 }
 
 /// The scores of one or two measurements as a table, a line a family, tiers last.
@@ -83,7 +92,7 @@ pub(crate) fn table(before: Option<&Scores>, after: &Scores) -> String {
 }
 
 /// Passed, asked, and the 95 % interval: `14/16 0.88 [0.64, 0.97]`.
-fn cell(s: &FamilyScore) -> String {
+pub(crate) fn cell(s: &FamilyScore) -> String {
     let counts = format!("{}/{}", s.passed, s.n);
     format!("{counts:>8} [{:.2}, {:.2}]", s.low, s.high)
 }

@@ -18,7 +18,7 @@ use crate::{
     retry,
     rig::Rig,
     seed::Seed,
-    vote,
+    visible, vote,
 };
 
 /// What a step's updates did.
@@ -28,6 +28,8 @@ pub(crate) struct Update {
     pub(crate) report: StepReport,
     /// What only some methods have to say, by TRL's names where it has them.
     pub(crate) metrics: BTreeMap<String, f64>,
+    /// What people should look at.
+    pub(crate) alarm: Option<String>,
 }
 
 impl Update {
@@ -64,7 +66,11 @@ pub(crate) fn learn(rig: &mut Rig, groups: &mut [Group], seed: Seed) -> Result<U
         Method::Imitation { restart: true } => imitate_all(rig, &found, seed),
         Method::Given => imitate_given(rig),
     }?;
+    if let Some(level) = rig.curriculum.pace().mean() {
+        update.note("level_mean", level);
+    }
     vote::describe(groups, &mut update);
+    visible::measure(rig, groups, &mut update)?;
     retry::describe(groups, &mut update);
     rig.replay.add(&found, (&rig.recipe.replay, rig.next_step));
     rig.move_copies();

@@ -75,7 +75,7 @@ pub(crate) fn reward(rig: &Rig, groups: &mut [Group]) -> Result<()> {
 
 /// What became of a program on the inputs of its task.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Ballot {
+pub(crate) enum Ballot {
     /// It answered, as others in this cluster did.
     For(usize),
     /// It failed.
@@ -85,7 +85,7 @@ enum Ballot {
 }
 
 /// The ballot of each rollout, group by group.
-fn ballots(verifier: &Verifier, groups: &[Group]) -> Result<Vec<Vec<Ballot>>> {
+pub(crate) fn ballots(verifier: &Verifier, groups: &[Group]) -> Result<Vec<Vec<Ballot>>> {
     let mut jobs: Vec<Job> = Vec::new();
     let mut places: Vec<Vec<usize>> = Vec::new();
     for group in groups {

@@ -87,7 +87,7 @@ pub enum Event {
         step: u64,
         /// The identifier of its task.
         task: String,
-        /// Its index within the group.
+        /// Its index within the group; second tries of the task are counted on.
         sample: u32,
         /// The program taken from it; empty where there is none.
         program: String,

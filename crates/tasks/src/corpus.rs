@@ -60,6 +60,7 @@ impl Corpus {
             Source::Algorithm { family, variant } => {
                 program(*family, *variant, &task.params, self.clean, &mut rng)
             }
+            Source::Given => unreachable!("the corpus draws from families"),
         };
         Document { prompt: prompt(&task), completion, right, task: task.id }
     }

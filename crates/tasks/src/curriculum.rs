@@ -4,9 +4,11 @@
 //! that they are practised and not forgotten. A topic is one variant of a family: the rarer
 //! reading of a statement is not left behind by the common one.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng as _, RngCore as _};
 
-use crate::{Rng, Split, Task, TaskId, families};
+use crate::{Level, Pace, Rng, Split, Task, TaskId, families};
 
 /// Topics and how well the policy does on each.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +19,8 @@ pub struct Curriculum {
     replay_share: f64,
     /// How much of the old rate remains after an observation.
     memory: f64,
-    /// Lowest and highest difficulty.
-    difficulty: (u8, u8),
+    /// How hard the tasks are.
+    pace: Pace,
 }
 
 /// Draws until a task of the wanted variant turns up; the rarest are one in five.
@@ -26,9 +28,9 @@ const TRIES: usize = 200;
 
 impl Curriculum {
     /// A curriculum over the variants of `families`, none of them solved yet.
-    pub fn new(families: &[String], difficulty: (u8, u8), replay_share: f64, memory: f64) -> Self {
+    pub fn new(families: &[String], pace: Pace, replay_share: f64, memory: f64) -> Self {
         let rates = families.iter().flat_map(|f| topics(f)).map(|t| (t, 0.0)).collect();
-        Self { rates, replay_share, memory, difficulty }
+        Self { rates, replay_share, memory, pace }
     }
 
     /// About `n` tasks of the training split: families in proportion to the mean weight of
@@ -61,9 +63,10 @@ impl Curriculum {
     }
 
     fn draw(&self, topic: &str, rng: &mut Rng) -> TaskId {
+        let (lowest, highest) = self.pace.difficulties(topic);
         let mut id = TaskId {
             family: family_of(topic).to_string(),
-            difficulty: rng.random_range(self.difficulty.0..=self.difficulty.1),
+            difficulty: rng.random_range(lowest..=highest),
             split: Split::Train,
             seed: rng.next_u64(),
         };
@@ -81,6 +84,17 @@ impl Curriculum {
         if let Some((_, rate)) = self.rates.iter_mut().find(|(t, _)| t == topic) {
             *rate = self.memory * *rate + (1.0 - self.memory) * solve_rate;
         }
+        self.pace.observe(topic, solve_rate);
+    }
+
+    /// Notes that a step is over, the `steps_done`-th.
+    pub fn end_step(&mut self, steps_done: u64) {
+        self.pace.end_step(steps_done);
+    }
+
+    /// How hard the tasks are.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The running solve rates, for a checkpoint.
@@ -88,9 +102,10 @@ impl Curriculum {
         &self.rates
     }
 
-    /// Puts back running solve rates.
-    pub fn restore(&mut self, rates: Vec<(String, f64)>) {
+    /// Puts back running solve rates, and the levels of the pace.
+    pub fn restore(&mut self, rates: Vec<(String, f64)>, levels: BTreeMap<String, Level>) {
         self.rates = rates;
+        self.pace.restore(levels);
     }
 
     fn weight(&self, rate: f64) -> f64 {
@@ -115,6 +130,9 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
+    use crate::Schedule;
+
+    const FLAT: Schedule = Schedule::Flat;
 
     fn count(curriculum: &Curriculum, topic: &str) -> usize {
         let tasks = curriculum.sample(120, &mut Rng::seed_from_u64(1));
@@ -124,7 +142,7 @@ mod tests {
     #[test]
     fn failing_families_get_more_and_solved_ones_keep_a_share() {
         let families = ["lcs".to_string(), "lis".to_string()];
-        let mut curriculum = Curriculum::new(&families, (2, 4), 0.2, 0.5);
+        let mut curriculum = Curriculum::new(&families, Pace::new(FLAT, (2, 4)), 0.2, 0.5);
         for topic in ["lcs#0", "lcs#1", "lis#0", "lis#1"] {
             assert_eq!(count(&curriculum, topic), 30);
         }
@@ -136,14 +154,16 @@ mod tests {
             assert_eq!(count(&curriculum, topic), share);
         }
         let rates = curriculum.rates().to_vec();
-        let mut again = Curriculum::new(&families, (2, 4), 0.2, 0.5);
-        again.restore(rates);
+        let mut again = Curriculum::new(&families, Pace::new(FLAT, (2, 4)), 0.2, 0.5);
+        again.restore(rates, BTreeMap::new());
         assert_eq!(again, curriculum);
     }
 
     #[test]
-    fn difficulties_cover_the_range() {
-        let curriculum = Curriculum::new(&["composed".to_string()], (2, 4), 0.2, 0.5);
+    fn difficulties_cover_what_the_pace_allows() {
+        let pace = Pace::new(Schedule::Linear { steps: 1 }, (2, 9));
+        let mut curriculum = Curriculum::new(&["composed".to_string()], pace, 0.2, 0.5);
+        curriculum.end_step(2);
         let tasks = curriculum.sample(100, &mut Rng::seed_from_u64(2));
         let mut seen: Vec<u8> = tasks.iter().map(|t| t.difficulty).collect();
         seen.sort_unstable();

@@ -1,5 +1,7 @@
 //! The rendered task.
 
+use verify::{Judgement, Verdict};
+
 use crate::Task;
 
 /// A task as an instruct model is asked it: what the system says, and the user. The answer is
@@ -43,6 +45,24 @@ pub fn prompt_with(task: &Task, remarks: &str) -> String {
     }
     text.push_str(&format!("def {name}({}):\n", task.params.join(", ")));
     text
+}
+
+/// What a program that failed is told of it, from its judgement on the visible examples: what
+/// it does on the hidden tests is not said.
+pub fn complaint(visible: &Judgement) -> String {
+    match visible.verdict {
+        Verdict::Accepted | Verdict::JudgeError => {
+            "It is wrong for inputs that the examples do not show.".to_string()
+        }
+        verdict @ (Verdict::WrongAnswer
+        | Verdict::RuntimeError
+        | Verdict::TimeLimit
+        | Verdict::MemoryLimit
+        | Verdict::OutputLimit
+        | Verdict::Violation
+        | Verdict::CompileError
+        | Verdict::NoProgram) => format!("It fails the examples: {verdict}: {}", visible.detail),
+    }
 }
 
 /// What a hint says: a program that is right.

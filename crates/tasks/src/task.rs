@@ -135,6 +135,8 @@ pub enum Source {
     },
     /// A composition of primitives.
     Composed(Composition),
+    /// Someone's question: nothing is known of it but its examples.
+    Given,
 }
 
 impl fmt::Debug for Source {
@@ -142,6 +144,7 @@ impl fmt::Debug for Source {
         match self {
             Self::Algorithm { family, variant } => write!(f, "{}#{variant}", family.name()),
             Self::Composed(composition) => write!(f, "{composition:?}"),
+            Self::Given => write!(f, "given"),
         }
     }
 }
@@ -186,6 +189,26 @@ impl Task {
         Self::asked(id).map(|(task, _)| task)
     }
 
+    /// A question in words, with examples and no hidden tests.
+    pub fn given(
+        statement: &str,
+        entry_point: &str,
+        params: Vec<String>,
+        examples: Vec<TestCase>,
+    ) -> Self {
+        let (family, split) = ("given".to_string(), Split::Train);
+        Self {
+            id: TaskId { family, difficulty: 1, split, seed: 0 },
+            source: Source::Given,
+            statement: statement.to_string(),
+            entry_point: entry_point.to_string(),
+            params,
+            examples,
+            tests: [].into(),
+            comparator: Comparator::Exact,
+        }
+    }
+
     /// The question, and the generator from which its hidden tests come next.
     fn asked(id: &TaskId) -> Result<(Self, Rng), TasksError> {
         if !(1..=10).contains(&id.difficulty) {
@@ -206,6 +229,7 @@ impl Task {
         let (family, variant) = match &self.source {
             Source::Composed(c) => return composed::hidden(c, difficulty, &self.examples, rng),
             Source::Algorithm { family, variant } => (*family, *variant),
+            Source::Given => return Vec::new(),
         };
         let shown: Vec<Vec<Value>> = self.examples.iter().map(|e| e.args.clone()).collect();
         let probes = family.probes(variant, difficulty, rng);
@@ -220,6 +244,7 @@ impl Task {
         match &self.source {
             Source::Algorithm { family, variant } => format!("{}#{variant}", family.name()),
             Source::Composed(_) => composed::NAME.to_string(),
+            Source::Given => self.id.family.clone(),
         }
     }
 
@@ -227,7 +252,7 @@ impl Task {
     pub fn tier(&self) -> Tier {
         match &self.source {
             Source::Algorithm { family, .. } => family.tier(),
-            Source::Composed(_) => Tier::Composed,
+            Source::Composed(_) | Source::Given => Tier::Composed,
         }
     }
 
@@ -244,6 +269,7 @@ impl Task {
                 let sketch = family.sketches().first();
                 sketch.map(|s| s.reference(*variant, &self.params)).unwrap_or_default()
             }
+            Source::Given => String::new(),
         };
         program(self, &body)
     }
@@ -259,6 +285,11 @@ impl Task {
             stop_at_first_failure,
             call: Call::default(),
         }
+    }
+
+    /// A submission of `program` against the visible examples alone.
+    pub fn visible(&self, program: String) -> Submission {
+        Submission { tests: self.examples.clone().into(), ..self.submission(program, true) }
     }
 
     fn of_algorithm(

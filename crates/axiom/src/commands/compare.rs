@@ -15,7 +15,7 @@ use runlog::FamilyScore;
 use serde_json::{Value, json};
 
 use super::{
-    put,
+    picture, put,
     run::{Outcome, drive},
     show,
 };
@@ -86,6 +86,8 @@ pub(crate) fn run(comparison: &Comparison, machine: &Machine, json: bool) -> Res
     let report = report(&arms)?;
     let path = comparison.out.join("compare.json");
     runlog::write_atomic(&path, serde_json::to_string_pretty(&report)?.as_bytes())?;
+    let drawn = picture::svg(&report)?;
+    runlog::write_atomic(&comparison.out.join("comparison.svg"), drawn.as_bytes())?;
     if json {
         put(&report)?
     } else {

@@ -1,6 +1,6 @@
 //! `axiom eval`.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use generate::{Filter, Sampling};
@@ -20,6 +20,7 @@ use crate::{
     machine::Machine,
     policy::Policy,
     recipe::EvalRecipe,
+    search,
     seed::Seed,
     selfplay::{Solver, cruxeval, exam},
     summary,
@@ -33,6 +34,7 @@ pub(crate) struct Request {
     pub(crate) recipe: EvalRecipe,
     pub(crate) examples: String,
     pub(crate) completion_tokens_max: usize,
+    pub(crate) search: bool,
     pub(crate) seed: u64,
 }
 
@@ -51,6 +53,10 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
     let tokens_max = request.completion_tokens_max;
     let groups = eval::rollouts(&policy, &verifier, bank, &request.recipe, tokens_max, at)?;
     let scores = eval::scores(&groups);
+    let searched = match request.search {
+        true => search::curves(&verifier, &groups)?,
+        false => BTreeMap::new(),
+    };
     if json {
         return put(&json!({
             "model": request.model.model,
@@ -63,6 +69,7 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
             "families": scores.families,
             "tiers": scores.tiers,
             "pass_at_k": scores.pass_at_k,
+            "search": searched,
             "baselines": {
                 "best_constant_tests_passed": scores.constant_baseline,
                 "visible_lookup_tests_passed": scores.lookup_baseline,
@@ -70,7 +77,11 @@ pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()
             "sandbox": verifier.facts().tier.name(),
         }));
     }
-    show(&summary::table(None, &scores))
+    show(&summary::table(None, &scores))?;
+    for (name, score) in &searched {
+        show(&format!("{name:12}  {}\n", summary::cell(score)))?;
+    }
+    Ok(())
 }
 
 /// Measures a model on the puzzles of `which`: the bank, or a file, and prints its scores.

@@ -5,9 +5,11 @@ pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod merge;
+mod picture;
 pub(crate) mod pretrain;
 pub(crate) mod run;
 pub(crate) mod score;
+pub(crate) mod solve;
 pub(crate) mod tasks;
 pub(crate) mod verify;
 

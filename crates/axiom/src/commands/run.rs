@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{put, show};
 use crate::{
+    detect,
     loops::{self, Ending, eval::Scores},
     machine::Machine,
     recipe::Recipe,
@@ -71,10 +72,11 @@ fn finish(rig: Rig, json: bool) -> Result<Outcome> {
     let text = summary::table(rig.totals.before.as_ref(), &after);
     let t = &rig.totals.timing;
     show(&format!(
-        "\n{text}\npassed/asked with 95 % Wilson intervals, {} split, {}; \
+        "\n{text}{}\npassed/asked with 95 % Wilson intervals, {} split, {}; \
          constant: share of hidden tests the best constant answer passes\n\
          {:.0} s: generate {:.0}, verify {:.0}, learn {:.0}, evaluate {:.0}; \
          {} verifications, sandbox {}\nmodel: {}\n",
+        detect::alarms(&summary["detectors"]),
         rig.recipe.eval.split,
         if rig.recipe.eval.temperature == 0.0 { "greedy" } else { "sampled" },
         t.wall_s,
@@ -104,7 +106,7 @@ pub(crate) fn drive(mut rig: Rig) -> Result<Option<Finished>> {
         return Ok(None);
     }
     let after = loops::eval::run(&mut rig, "after")?;
-    let summary = summary::json(&rig, &after);
+    let summary = summary::json(&rig, &after)?;
     let model = rig.finish(&serde_json::to_string_pretty(&summary)?)?;
     Ok(Some(Finished { rig, after, summary, model }))
 }

@@ -13,6 +13,7 @@ use verify::Verifier;
 use crate::{
     ask,
     clock::Clock,
+    detect::UNREADABLE,
     families,
     groups::{self, Group},
     policy::Policy,
@@ -35,6 +36,12 @@ pub(crate) struct Scores {
     pub(crate) lookup_baseline: BTreeMap<String, f64>,
     /// Unbiased pass@k over tasks, where several completions were drawn.
     pub(crate) pass_at_k: BTreeMap<String, f64>,
+    /// Completions that no program could be read from.
+    #[serde(default)]
+    pub(crate) unreadable: Option<FamilyScore>,
+    /// Completions accepted of families that the run is not trained on. No tier counts them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) elsewhere: BTreeMap<String, FamilyScore>,
 }
 
 /// Measures `policy` on a bank of tasks from each family.
@@ -96,6 +103,9 @@ pub(crate) fn scores(groups: &[Group]) -> Scores {
         *sum = (sum.0 + baselines.constant, sum.1 + baselines.lookup, sum.2 + 1.0);
         solved.push((passed, judged.len()));
     }
+    let all = || groups.iter().flat_map(|g| &g.rollouts).filter(|r| r.reward.is_some());
+    let unreadable = all().filter(|r| UNREADABLE.contains(&r.judgement.verdict));
+    scores.unreadable = Some(FamilyScore::new(unreadable.count() as u32, all().count() as u32));
     let mut tiers: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for (family, (passed, n)) in &counts {
         scores.families.insert((*family).to_string(), FamilyScore::new(*passed, *n));
@@ -134,6 +144,24 @@ fn pass_at_k(c: usize, n: usize, k: usize) -> f64 {
     1.0 - (n - c + 1..=n).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
 }
 
+/// Scores in the families that the run is trained on, and in those that it is compared with.
+fn families_of(rig: &Rig, recipe: &EvalRecipe, seed: Seed) -> Result<Scores> {
+    let measure = |names: &[String]| {
+        let tokens_max = rig.recipe.sampling.completion_tokens_max;
+        let at = (seed, rig.machine.threads);
+        measure(&rig.policy, &rig.verifier, names, recipe, tokens_max, at)
+    };
+    let names = families::parse(&rig.recipe.tasks.families)?;
+    let mut found = measure(&names)?;
+    let (related, control) = rig.recipe.diagnose.families()?;
+    let mut elsewhere: Vec<String> = related.into_iter().chain(control).collect();
+    elsewhere.retain(|name| !names.contains(name));
+    if !elsewhere.is_empty() {
+        found.elsewhere = measure(&elsewhere)?.families;
+    }
+    Ok(found)
+}
+
 /// Measures the run's policy and logs it.
 pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
     let clock = Clock::start();
@@ -141,12 +169,7 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
     // The same tasks and draws for every run: the bank does not depend on the run's seed.
     let seed = Seed(0);
     let found = match rig.recipe.tasks.source {
-        TaskSource::Families => {
-            let names = families::parse(&rig.recipe.tasks.families)?;
-            let tokens_max = rig.recipe.sampling.completion_tokens_max;
-            let at = (seed, rig.machine.threads);
-            measure(&rig.policy, &rig.verifier, &names, recipe, tokens_max, at)?
-        }
+        TaskSource::Families => families_of(rig, recipe, seed)?,
         TaskSource::Selfplay => {
             let mut solver = Solver::of(rig);
             solver.sampling.temperature = recipe.temperature;
@@ -155,6 +178,7 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
             exam::examine(&solver, puzzles, recipe.samples as usize, seed)?
         }
     };
+    let measured = found.families.iter().chain(&found.elsewhere);
     let wall_s = clock.timing().wall_s;
     rig.log.append(&Event::Eval {
         step: rig.next_step,
@@ -162,7 +186,7 @@ pub(crate) fn run(rig: &mut Rig, label: &str) -> Result<Scores> {
         label: label.to_string(),
         samples_per_task: recipe.samples as u32,
         temperature: f64::from(recipe.temperature),
-        families: found.families.clone(),
+        families: measured.map(|(name, score)| (name.clone(), *score)).collect(),
         tiers: found.tiers.clone(),
         timing: Timing { eval_s: wall_s, wall_s, ..Timing::default() },
     })?;

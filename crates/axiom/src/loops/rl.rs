@@ -36,6 +36,7 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
         let mut groups = rig.verify(answered, seed)?;
         rig.refill(&mut groups, seed)?;
         rig.observe(&groups);
+        retry::with_corrections(rig, &mut groups, seed)?;
         retry::with_hints(rig, &mut groups, seed)?;
         clock.verified();
 

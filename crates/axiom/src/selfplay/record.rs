@@ -141,7 +141,6 @@ fn summary(
     let n = completions().count();
     let paid = rewards.estimates.iter().chain(&rewards.practice).flatten();
     let paid: Vec<f64> = rewards.proposals.iter().chain(paid).flatten().copied().collect();
-    let silent = |s: &&Solving| matches!(s.rate(), None | Some(0.0 | 1.0));
     let right = attempts().filter(|a| a.solved == Some(Solved::Right)).count();
     Event::Step {
         step: rig.next_step,
@@ -149,7 +148,7 @@ fn summary(
         samples: n as u32,
         reward_mean: mean(&paid),
         solve_rate: right as f64 / attempts().count().max(1) as f64,
-        frac_reward_zero_std: solvings.all().filter(silent).count() as f64
+        frac_reward_zero_std: solvings.all().filter(|s| s.is_silent()).count() as f64
             / solvings.all().count().max(1) as f64,
         loss: report.loss,
         grad_norm: report.grad_norm,

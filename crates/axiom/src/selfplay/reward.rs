@@ -6,7 +6,7 @@ use tasks::selfplay::{Learnability, Role, complexity, diversity, learnability};
 use super::{
     Buffers, Proposal,
     propose::Found,
-    recipe::SelfplayRecipe,
+    recipe::{SelfplayRecipe, SolverBatch},
     solve::{Solving, Solvings},
 };
 use crate::{groups::Material, rig::Rig, seed::Seed};
@@ -105,7 +105,14 @@ pub(crate) fn lessons(
     let paid = rewards.estimates.iter().chain(&rewards.practice);
     let learnt = solvings.learnt(s.solver_batch).count();
     let paid = paid.skip(solvings.all().count() - learnt);
+    // A puzzle that is always or never solved, because its message misleads for example, says
+    // nothing of one attempt against another; under one baseline for the kind it would still
+    // reward or punish all of them.
+    let skip = rig.recipe.learn.skip_silent_groups && s.solver_batch == SolverBatch::Estimates;
     for (solving, rewards) in solvings.learnt(s.solver_batch).zip(paid) {
+        if skip && solving.is_silent() {
+            continue;
+        }
         let rows = solving.attempts.iter().zip(rewards).enumerate();
         let rows = rows.filter_map(|(i, (a, reward))| Some((i, &a.completion, (*reward)?)));
         material.add(Role::Solver.index(solving.puzzle.kind), &solving.prompt, rows);

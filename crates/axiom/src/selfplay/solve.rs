@@ -35,6 +35,11 @@ pub(crate) struct Solvings {
 }
 
 impl Solving {
+    /// Whether all its attempts, or none, are right.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.rate(), None | Some(0.0 | 1.0))
+    }
+
     /// The share of its attempts that are right; none where none could be judged.
     pub(crate) fn rate(&self) -> Option<f64> {
         let judged = self.attempts.iter().filter(|a| a.solved.is_some()).count();

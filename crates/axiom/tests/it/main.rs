@@ -5,7 +5,9 @@
 mod backend;
 mod binary;
 mod cli;
+mod compare;
 mod corpus;
+mod detectors;
 mod given;
 mod lines;
 mod methods;
@@ -13,6 +15,7 @@ mod models;
 mod pretrain;
 mod resume;
 mod sampling;
+mod search;
 mod selfplay;
 mod service;
 mod threads;

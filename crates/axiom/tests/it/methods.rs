@@ -37,6 +37,11 @@ const ADDITIONS: &[(&str, &[&str])] = &[
         &["replay.dedupe=true", "replay.programs_max=8", "replay.discovery_share=0.5"],
     ),
     ("rest_em", &["learn.rationalise=2", "tasks.families=lcs,fibonacci"]),
+    ("dapo", &["tasks.curriculum=linear", "tasks.level_steps=1"]),
+    ("dapo", &["tasks.curriculum=adaptive", "tasks.level_window=2", "tasks.level_up=0.6"]),
+    ("dapo", &["tasks.curriculum=self_paced", "tasks.level_window=1", "tasks.difficulty_min=4"]),
+    ("dapo", &["correct.share=0.3"]),
+    ("expert_iteration", &["correct.share=0.3", "correct.samples=1"]),
     ("m_grpo", VOTE),
     // Without each part of it: the slow copy, the filter, the vote, agreement with it.
     ("m_grpo", &[VOTE[0], VOTE[1]]),
@@ -140,5 +145,9 @@ fn settings_that_say_nothing_to_a_method_are_refused() {
     refused(&["reward.vote_share_min=0.5"], "vote_share_min says nothing");
     refused(&["reward.source=vote", "reward.partial_weight=0.1"], "nothing is expected");
     refused(&["reward.source=votes"], "unknown variant");
+    refused(&["tasks.level_up=0.2"], "tasks.level_down must be below level_up");
+    refused(&["correct.share=0.1", "reward.source=vote"], "need verdicts");
+    refused(&["correct.share=0.1", "correct.samples=1"], "samples must be at least 2");
+    refused(&["diagnose.transfer=lcs"], "transfer and control need each other");
     refused(&["slow.share=1.5"], "slow.share is 0 to 1");
 }

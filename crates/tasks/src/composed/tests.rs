@@ -15,7 +15,7 @@ fn id(difficulty: u8, split: Split, seed: u64) -> TaskId {
 fn composition(task: &Task) -> &Composition {
     match &task.source {
         Source::Composed(composition) => composition,
-        Source::Algorithm { .. } => unreachable!("a composed task"),
+        Source::Algorithm { .. } | Source::Given => unreachable!("a composed task"),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rand::SeedableRng as _;
 use tasks::{
-    Algorithm, Local, Pick, Rng, Sketch, Source, Split, Task, TaskId, Tier, families, hint,
-    program, prompt, prompt_with,
+    Algorithm, Local, Pick, Rng, Sketch, Source, Split, Task, TaskId, Tier, complaint, families,
+    hint, program, prompt, prompt_with,
 };
 use verify::{Judgement, Submission, Value, Verdict, Verifier, VerifierConfig};
 
@@ -145,6 +145,26 @@ fn a_hint_is_a_right_program_in_comments() {
         assert!(reference.lines().all(|line| hinted.contains(&format!("# {line}\n"))), "{hinted}");
     }
     none(bench.judge().into_iter().filter(|j| j.judgement.verdict != Verdict::Accepted));
+}
+
+#[test]
+fn a_complaint_knows_the_visible_examples_only() {
+    let task = Task::build(&"fibonacci/4/train/1".parse().unwrap()).unwrap();
+    let verifier = Verifier::start(VerifierConfig::default()).unwrap();
+    let complaint_of = |body: &str| {
+        let submission = task.visible(program(&task, body));
+        assert_eq!(submission.tests.len(), task.examples.len());
+        complaint(&verifier.judge(&[submission]).unwrap()[0])
+    };
+    let shown = &task.examples[0].expected;
+    let said = complaint_of("    return None\n");
+    assert!(said.ends_with(&format!("test 1: got None, expected {shown}")), "{said}");
+    let mut lookup = String::new();
+    for example in &task.examples {
+        let (param, arg) = (&task.params[0], &example.args[0]);
+        lookup += &format!("    if {param} == {arg}:\n        return {}\n", example.expected);
+    }
+    assert_eq!(complaint_of(&lookup), "It is wrong for inputs that the examples do not show.");
 }
 
 #[test]
