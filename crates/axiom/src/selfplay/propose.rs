@@ -39,6 +39,9 @@ pub(crate) enum Found {
     Invalid(Flaw, String),
     /// It cannot be read.
     Unreadable(Unreadable),
+    /// It is of the kind that the solver is measured on: not practised, and no fault of the
+    /// proposer's.
+    HeldOut,
     /// The sandbox failed; it says nothing of the proposal.
     JudgeError(String),
 }
@@ -56,8 +59,6 @@ pub(crate) enum Flaw {
     ForbiddenModule,
     /// It is in the buffer already, or twice in this step.
     Duplicate,
-    /// It is one of those that the solver is measured on.
-    HeldOut,
     /// Induction: two inputs are equal, so that a table of the shown ones would do.
     RepeatedInput,
     /// Induction: the message holds code, or nothing.
@@ -70,6 +71,7 @@ impl Found {
         match self {
             Self::Valid(_) => "valid",
             Self::Unreadable(_) => "unreadable",
+            Self::HeldOut => "held_out",
             Self::JudgeError(_) => "judge_error",
             Self::Invalid(flaw, _) => match flaw {
                 Flaw::Failed(verdict) => verdict.name(),
@@ -77,7 +79,6 @@ impl Found {
                 Flaw::TooLarge => "too_large",
                 Flaw::ForbiddenModule => "forbidden_module",
                 Flaw::Duplicate => "duplicate",
-                Flaw::HeldOut => "held_out",
                 Flaw::RepeatedInput => "repeated_input",
                 Flaw::Message => "message",
             },
@@ -87,7 +88,7 @@ impl Found {
     /// More about it, for people.
     pub(crate) fn detail(&self) -> String {
         match self {
-            Self::Valid(_) => String::new(),
+            Self::Valid(_) | Self::HeldOut => String::new(),
             Self::Invalid(_, detail) | Self::JudgeError(detail) => detail.clone(),
             Self::Unreadable(why) => why.to_string(),
         }
@@ -99,7 +100,9 @@ impl Proposal {
     pub(crate) fn puzzle(&self) -> Option<&Puzzle> {
         match &self.found {
             Found::Valid(kept) => Some(&kept.puzzle),
-            Found::Invalid(..) | Found::Unreadable(_) | Found::JudgeError(_) => None,
+            Found::Invalid(..) | Found::Unreadable(_) | Found::HeldOut | Found::JudgeError(_) => {
+                None
+            }
         }
     }
 }
@@ -187,7 +190,7 @@ pub(crate) fn bootstrap(rig: &mut Rig) -> Result<()> {
 pub(crate) fn keep(rig: &mut Rig, proposals: Vec<Proposal>, seed: Seed) {
     let valid = proposals.into_iter().filter_map(|p| match p.found {
         Found::Valid(kept) => Some(kept),
-        Found::Invalid(..) | Found::Unreadable(_) | Found::JudgeError(_) => None,
+        Found::Invalid(..) | Found::Unreadable(_) | Found::HeldOut | Found::JudgeError(_) => None,
     });
     let s = &rig.recipe.selfplay;
     rig.buffers.add(valid.collect(), s.buffer_max, s.eviction, seed.child("evict", 0));
@@ -299,7 +302,7 @@ impl Draft {
             return invalid(Flaw::RepeatedInput, "");
         }
         if held_out(&draft.program) {
-            return invalid(Flaw::HeldOut, "");
+            return Err(Found::HeldOut);
         }
         let forbidden = |module: &&str| s.forbidden_modules.iter().any(|f| f == module);
         if let Some(module) = imports(&draft.program).find(forbidden) {

@@ -9,6 +9,7 @@ use tasks::selfplay::{Role, Solved, TaskKind};
 
 use super::{
     Proposal,
+    propose::Found,
     reward::Rewards,
     solve::{Attempt, Solving, Solvings},
 };
@@ -163,12 +164,19 @@ fn summary(
         tokens_trained: report.tokens as u64,
         verifications: n as u64,
         cache_hits: 0,
-        judge_errors: (n - paid.len()) as u32,
+        judge_errors: judge_errors(proposals, solvings),
         lr: rig.learning_rate(),
         metrics,
         note: hardest(solvings),
         timing: clock.timing(),
     }
+}
+
+fn judge_errors(proposals: &[Proposal], solvings: &Solvings) -> u32 {
+    let faulty = |p: &&Proposal| matches!(p.found, Found::JudgeError(_));
+    let attempts = solvings.all().flat_map(|s| &s.attempts);
+    let lost = attempts.filter(|a| a.solved.is_none()).count();
+    (proposals.iter().filter(faulty).count() + lost) as u32
 }
 
 /// The puzzle that was solved most rarely, in one line.

@@ -43,7 +43,7 @@ pub(crate) fn reward(
     let mut estimates = solvings.estimates.iter();
     for proposal in proposals {
         let found = match &proposal.found {
-            Found::JudgeError(_) => None,
+            Found::JudgeError(_) | Found::HeldOut => None,
             Found::Unreadable(_) => Some(Learnability::Unreadable),
             Found::Invalid(..) => Some(Learnability::Invalid),
             Found::Valid(_) => estimates.next().and_then(Solving::rate).map(Learnability::Rate),
