@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
+use serde_json::Value;
+use tasks::selfplay::{Format, held_out, proposal};
+
 use crate::{
     binary::{Run, axiom, folder, output, stderr},
     methods::kill_after_a_step,
@@ -61,6 +64,22 @@ fn the_controls_leave_out_what_they_say() {
         let (_b, other) = finished(&[control]);
         assert_ne!(trained.weights, other.weights, "{control}");
     }
+}
+
+#[test]
+fn what_the_solver_is_measured_on_is_never_practised() {
+    let (keep, _run) = finished(&["selfplay.proposals=16", "selfplay.buffer_max=64"]);
+    let log = fs::read_to_string(keep.path().join("run/events.jsonl")).unwrap();
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut valid = 0;
+    for event in events.filter(|e| e["verdict"] == "valid") {
+        let text = event["program"].as_str().unwrap();
+        if let Ok(found) = proposal(text, Format::Plain) {
+            assert!(!held_out(&found.program), "{text}");
+            valid += 1;
+        }
+    }
+    assert!(valid > 20, "{valid} valid proposals");
 }
 
 #[test]
