@@ -113,7 +113,8 @@ methods)
 selfplay)
     arms=(selfplay selfplay,selfplay.propose=false selfplay,selfplay.train_proposer=false)
     arms+=(selfplay,reward.shuffle=true)
-    "$axiom" compare "${arms[@]}" --budget "tokens=${TOKENS:-3000000}" --out runs/selfplay
+    "$axiom" compare "${arms[@]}" --set steps=100000 --budget "tokens=${TOKENS:-1200000}" \
+        --out runs/selfplay
     ;;
 *)
     sed -n '2,4p' "$0"

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use generate::Filter;
+use generate::{Filter, Sampling};
 
 use crate::{
     policy::{Chat, SaveDtype, Source},
@@ -165,17 +165,8 @@ Examples:
         /// How many completions.
         #[arg(short, default_value_t = 1)]
         n: u64,
-        /// 0 is greedy.
-        #[arg(long, default_value_t = 1.0)]
-        temperature: f32,
         #[command(flatten)]
-        filter: FilterArgs,
-        /// Most tokens of a completion.
-        #[arg(long, default_value_t = 192)]
-        max_tokens: usize,
-        /// Which draws.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
+        sampling: SamplingArgs,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -210,17 +201,8 @@ The program goes to standard output. Exit code 0 if it passes every example, els
         /// wrong, as long as none passes.
         #[arg(long, default_value_t = 0)]
         retries: u64,
-        /// 0 is greedy.
-        #[arg(long, default_value_t = 1.0)]
-        temperature: f32,
         #[command(flatten)]
-        filter: FilterArgs,
-        /// Most tokens of a completion.
-        #[arg(long, default_value_t = 192)]
-        max_tokens: usize,
-        /// Which draws.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
+        sampling: SamplingArgs,
         #[command(flatten)]
         machine: MachineArgs,
     },
@@ -367,28 +349,48 @@ impl ModelArgs {
     }
 }
 
-/// Which tokens may be drawn.
+/// How completions are drawn.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct FilterArgs {
+pub(crate) struct SamplingArgs {
+    /// 0 is greedy.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f32,
     /// Only the likeliest tokens that together have this probability.
     #[arg(long, default_value_t = 1.0)]
-    pub(crate) top_p: f32,
+    top_p: f32,
     /// Only so many of the likeliest tokens; 0 for all.
     #[arg(long, default_value_t = 0)]
-    pub(crate) top_k: usize,
+    top_k: usize,
     /// Only tokens at least this share as likely as the likeliest.
     #[arg(long, default_value_t = 0.0)]
-    pub(crate) min_p: f32,
+    min_p: f32,
     /// Divide the logits of tokens that the text has already.
     #[arg(long, default_value_t = 1.0)]
-    pub(crate) repetition_penalty: f32,
+    repetition_penalty: f32,
+    /// Most tokens of a completion.
+    #[arg(long, default_value_t = 192)]
+    max_tokens: usize,
+    /// Which draws.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
 }
 
-impl FilterArgs {
-    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
-        let Self { top_p, top_k, min_p, repetition_penalty } = *self;
-        let filter = Filter { top_k, top_p, min_p, repetition_penalty };
-        filter.check().map(|()| filter).map_err(anyhow::Error::msg)
+impl SamplingArgs {
+    /// How `eos` ends what is drawn.
+    pub(crate) fn sampling(&self, eos: Vec<u32>) -> Sampling {
+        let filter = self.filter();
+        let (temperature, completion_tokens_max) = (self.temperature, self.max_tokens);
+        Sampling { temperature, completion_tokens_max, eos, filter }
+    }
+
+    /// Says which setting means nothing.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.filter().check().map_err(anyhow::Error::msg)
+    }
+
+    fn filter(&self) -> Filter {
+        let Self { top_p, top_k, min_p, repetition_penalty, .. } = *self;
+        Filter { top_k, top_p, min_p, repetition_penalty }
     }
 }
 

@@ -277,64 +277,32 @@ fn evaluate(command: Command) -> Result<u8> {
 }
 
 fn solve(command: Command) -> Result<u8> {
-    let Command::Solve {
-        model,
-        prompt,
-        example,
-        task,
-        n,
-        retries,
-        temperature,
-        filter,
-        max_tokens,
-        seed,
-        machine: args,
-    } = command
+    let Command::Solve { model, prompt, example, task, n, retries, sampling, machine: args } =
+        command
     else {
         bail!("not a task to solve");
     };
-    let filter = usage(filter.filter())?;
+    usage(sampling.check())?;
     let task = usage(match (&prompt, &task) {
         (Some(text), _) => commands::solve::question(text, &example),
         (None, Some(id)) => id.parse().and_then(|id| Task::build(&id)).map_err(Into::into),
         (None, None) => Err(anyhow::anyhow!("give --prompt or --task")),
     })?;
     let policy = Policy::load(&model.source())?;
-    let sampling = ::generate::Sampling {
-        temperature,
-        completion_tokens_max: max_tokens,
-        eos: policy.eos.clone(),
-        filter,
-    };
-    let effort = commands::solve::Effort { n, retries, sampling, seed: Seed(seed) };
+    let (seed, sampling) = (Seed(sampling.seed), sampling.sampling(policy.eos.clone()));
+    let effort = commands::solve::Effort { n, retries, sampling, seed };
     let solved = commands::solve::run(&policy, &task, &effort, (&machine(&args)?, args.json))?;
     Ok(if solved { 0 } else { FAILED })
 }
 
 fn complete(command: Command) -> Result<u8> {
-    let Command::Generate {
-        model,
-        prompt,
-        task,
-        n,
-        temperature,
-        filter,
-        max_tokens,
-        seed,
-        machine: args,
-    } = command
-    else {
+    let Command::Generate { model, prompt, task, n, sampling, machine: args } = command else {
         bail!("not a generation");
     };
-    let filter = usage(filter.filter())?;
+    usage(sampling.check())?;
     let policy = Policy::load(&model.source())?;
-    let sampling = ::generate::Sampling {
-        temperature,
-        completion_tokens_max: max_tokens,
-        eos: policy.eos.clone(),
-        filter,
-    };
-    let (draws, machine) = ((n, Seed(seed)), machine(&args)?);
+    let draws = (n, Seed(sampling.seed));
+    let (sampling, machine) = (sampling.sampling(policy.eos.clone()), machine(&args)?);
     match (prompt, task) {
         (Some(prompt), _) => {
             commands::generate::prompt(&policy, &prompt, draws, &sampling, (&machine, args.json))?

@@ -13,7 +13,7 @@ use super::{
     reward::Rewards,
     solve::{Attempt, Solving, Solvings},
 };
-use crate::{clock::Clock, progress::Bar, rig::Rig, update::Update};
+use crate::{clock::Clock, progress::Bar, record::mean, rig::Rig, update::Update};
 
 /// Logs a step with everything that was written in it, and shows it.
 pub(crate) fn record(
@@ -228,8 +228,4 @@ fn metrics(
     }
     metrics.extend(groups.into_iter().map(|(name, rewards)| (name, mean(&rewards))));
     metrics
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
