@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use crate::{method::Method, recipe::TaskSource, rig::Rig};
+use crate::{
+    clock::Clock, method::Method, progress::Bar, recipe::TaskSource, rig::Rig, seed::Seed,
+};
 
 pub(crate) mod eval;
 pub(crate) mod pretrain;
@@ -29,6 +31,25 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
             Method::Rewards(_) | Method::Pairs(_) | Method::Imitation { .. },
         ) => rl::run(rig),
     }
+}
+
+/// Takes the steps that are left, each with its own seed, until the user stops the run.
+fn steps(
+    rig: &mut Rig,
+    step: impl Fn(&mut Rig, Seed, Clock, &Bar) -> Result<()>,
+) -> Result<Ending> {
+    begin(rig)?;
+    let bar = rig.machine.progress.bar(rig.recipe.steps, "steps");
+    while !rig.is_done() {
+        if rig.stop_requested() {
+            return Ok(Ending::Interrupted);
+        }
+        let seed = rig.seed.child("step", rig.next_step);
+        step(rig, seed, Clock::start(), &bar)?;
+        after_step(rig)?;
+    }
+    bar.finish();
+    Ok(Ending::Finished)
 }
 
 /// Measures the policy and saves the first checkpoint, unless the run goes on from one.

@@ -10,43 +10,37 @@ use anyhow::Result;
 
 use crate::{
     clock::Clock,
-    loops::{Ending, after_step, begin},
+    loops::{Ending, steps},
+    progress::Bar,
     record, retry,
     rig::Rig,
+    seed::Seed,
     update,
 };
 
 /// Runs the rig's recipe from its next step to the last.
 pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
-    begin(rig)?;
-    let bar = rig.machine.progress.bar(rig.recipe.steps, "steps");
-    while !rig.is_done() {
-        if rig.stop_requested() {
-            return Ok(Ending::Interrupted);
-        }
-        let mut clock = Clock::start();
-        let seed = rig.seed.child("step", rig.next_step);
+    steps(rig, step)
+}
 
-        // Generate: one group of completions for each task, from the current policy.
-        let tasks = rig.draw_tasks(seed)?;
-        let answered = rig.generate(tasks, seed)?;
-        clock.generated();
+/// One turn of the cycle.
+fn step(rig: &mut Rig, seed: Seed, mut clock: Clock, bar: &Bar) -> Result<()> {
+    // Generate: one group of completions for each task, from the current policy.
+    let tasks = rig.draw_tasks(seed)?;
+    let answered = rig.generate(tasks, seed)?;
+    clock.generated();
 
-        // Verify: one verdict for each program. A sandbox fault is an error, not a zero.
-        let mut groups = rig.verify(answered, seed)?;
-        rig.refill(&mut groups, seed)?;
-        rig.observe(&groups);
-        retry::with_corrections(rig, &mut groups, seed)?;
-        retry::with_hints(rig, &mut groups, seed)?;
-        clock.verified();
+    // Verify: one verdict for each program. A sandbox fault is an error, not a zero.
+    let mut groups = rig.verify(answered, seed)?;
+    rig.refill(&mut groups, seed)?;
+    rig.observe(&groups);
+    retry::with_corrections(rig, &mut groups, seed)?;
+    retry::with_hints(rig, &mut groups, seed)?;
+    clock.verified();
 
-        // Learn: from the rewards, as the recipe's method has it.
-        let update = update::learn(rig, &mut groups, seed)?;
-        clock.learnt();
+    // Learn: from the rewards, as the recipe's method has it.
+    let update = update::learn(rig, &mut groups, seed)?;
+    clock.learnt();
 
-        record::step(rig, &groups, &update, &clock, &bar)?;
-        after_step(rig)?;
-    }
-    bar.finish();
-    Ok(Ending::Finished)
+    record::step(rig, &groups, &update, &clock, bar)
 }

@@ -10,8 +10,10 @@ use anyhow::Result;
 
 use crate::{
     clock::Clock,
-    loops::{Ending, after_step, begin},
+    loops::{Ending, steps},
+    progress::Bar,
     rig::Rig,
+    seed::Seed,
     selfplay, update,
 };
 
@@ -20,34 +22,27 @@ pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
     if rig.buffers.is_empty() {
         selfplay::bootstrap(rig)?;
     }
-    begin(rig)?;
-    let bar = rig.machine.progress.bar(rig.recipe.steps, "steps");
-    while !rig.is_done() {
-        if rig.stop_requested() {
-            return Ok(Ending::Interrupted);
-        }
-        let mut clock = Clock::start();
-        let seed = rig.seed.child("step", rig.next_step);
+    steps(rig, step)
+}
 
-        // Propose: programs with inputs, unlike those in the buffers; run twice each.
-        let proposals = match rig.recipe.selfplay.propose {
-            true => selfplay::propose(rig, seed.child("propose", 0), &mut clock)?,
-            false => Vec::new(),
-        };
+/// One turn of the cycle.
+fn step(rig: &mut Rig, seed: Seed, mut clock: Clock, bar: &Bar) -> Result<()> {
+    // Propose: programs with inputs, unlike those in the buffers; run twice each.
+    let proposals = match rig.recipe.selfplay.propose {
+        true => selfplay::propose(rig, seed.child("propose", 0), &mut clock)?,
+        false => Vec::new(),
+    };
 
-        // Solve: several attempts at each valid one say how learnable it is.
-        let solvings = selfplay::solve(rig, &proposals, seed, &mut clock)?;
+    // Solve: several attempts at each valid one say how learnable it is.
+    let solvings = selfplay::solve(rig, &proposals, seed, &mut clock)?;
 
-        // Learn: both roles and all kinds in one update, each with its own baseline.
-        let rewards = selfplay::reward(rig, &proposals, &solvings, seed);
-        let lessons = selfplay::lessons(rig, &proposals, &solvings, &rewards);
-        let update = update::from_material(rig, lessons, seed)?;
-        clock.learnt();
+    // Learn: both roles and all kinds in one update, each with its own baseline.
+    let rewards = selfplay::reward(rig, &proposals, &solvings, seed);
+    let lessons = selfplay::lessons(rig, &proposals, &solvings, &rewards);
+    let update = update::from_material(rig, lessons, seed)?;
+    clock.learnt();
 
-        selfplay::record(rig, &proposals, (&solvings, &rewards), &update, &clock, &bar)?;
-        selfplay::keep(rig, proposals, seed);
-        after_step(rig)?;
-    }
-    bar.finish();
-    Ok(Ending::Finished)
+    selfplay::record(rig, &proposals, (&solvings, &rewards), &update, &clock, bar)?;
+    selfplay::keep(rig, proposals, seed);
+    Ok(())
 }
