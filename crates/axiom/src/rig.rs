@@ -406,7 +406,9 @@ impl Rig {
     /// position in it lies before the event that says so: a resumed run does not show it.
     pub(crate) fn interrupt(&mut self) -> Result<()> {
         let step = self.next_step;
-        if self.run.folder().latest_checkpoint()?.is_none_or(|c| c.step < step) {
+        // Before the first measurement there is nothing to go on from.
+        let begun = self.totals.before.is_some();
+        if begun && self.run.folder().latest_checkpoint()?.is_none_or(|c| c.step < step) {
             self.save(step)?;
         }
         self.log.append(&Event::Interrupted { step })?;

@@ -19,8 +19,8 @@ use crate::{
 
 /// Runs the rig's recipe from its next step to the last.
 pub(crate) fn run(rig: &mut Rig) -> Result<Ending> {
-    if rig.buffers.is_empty() {
-        selfplay::bootstrap(rig)?;
+    if rig.buffers.is_empty() && selfplay::bootstrap(rig)? == Ending::Interrupted {
+        return Ok(Ending::Interrupted);
     }
     steps(rig, step)
 }

@@ -16,7 +16,7 @@ use tasks::selfplay::{
 use verify::{Answer, Call, Containers, Job, Mode, TestCase, Twice, Value, Verdict};
 
 use super::{buffer::Kept, recipe::SelfplayRecipe};
-use crate::{clock::Clock, rig::Rig, seed::Seed};
+use crate::{clock::Clock, loops::Ending, rig::Rig, seed::Seed};
 
 /// A completion of the proposer, and what became of it.
 #[derive(Debug, Clone)]
@@ -152,8 +152,8 @@ pub(crate) fn propose(rig: &Rig, seed: Seed, clock: &mut Clock) -> Result<Vec<Pr
 }
 
 /// Fills the buffers from the identity, without learning, until each holds the puzzles of a few
-/// batches or the policy has had its rounds.
-pub(crate) fn bootstrap(rig: &mut Rig) -> Result<()> {
+/// batches or the policy has had its rounds. A run that is stopped here begins anew.
+pub(crate) fn bootstrap(rig: &mut Rig) -> Result<Ending> {
     let s = rig.recipe.selfplay.clone();
     let wanted = s.proposals * s.seed_factor;
     rig.buffers = super::Buffers::identity(&s.kinds);
@@ -164,6 +164,9 @@ pub(crate) fn bootstrap(rig: &mut Rig) -> Result<()> {
         bar.set(have as u64, "");
         if have == wanted * s.kinds.len() {
             break;
+        }
+        if rig.stop_requested() {
+            return Ok(Ending::Interrupted);
         }
         let seed = rig.seed.child("bootstrap", round);
         let proposals = propose(rig, seed, &mut clock)?;
@@ -183,7 +186,7 @@ pub(crate) fn bootstrap(rig: &mut Rig) -> Result<()> {
          that follows instructions needs selfplay.style = \"instructed\")",
         s.seed_rounds_max
     );
-    Ok(())
+    Ok(Ending::Finished)
 }
 
 /// Adds the valid ones to the buffers.

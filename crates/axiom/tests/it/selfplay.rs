@@ -6,7 +6,7 @@ use serde_json::Value;
 use tasks::selfplay::{Format, held_out, proposal};
 
 use crate::{
-    binary::{Run, axiom, folder, output, stderr},
+    binary::{Run, axiom, folder, output, press_ctrl_c, stderr},
     methods::kill_after_a_step,
 };
 
@@ -108,4 +108,22 @@ fn a_model_that_knows_no_puzzles_is_told_so() {
     let output = start(&settings, &dir).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("does not know the format"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_run_stopped_while_its_buffers_fill_begins_anew() {
+    let (_whole, whole) = finished(&[]);
+    let (_dir, dir) = folder();
+    let child = start(&[], &dir).spawn().unwrap();
+    let log = dir.join("events.jsonl");
+    while fs::read_to_string(&log).unwrap_or_default().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    press_ctrl_c(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(!fs::read_to_string(&log).unwrap().contains("\"type\":\"step\""));
+    let output = axiom(&["resume", dir.to_str().unwrap()]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    Run::read(&dir).assert_equals(&whole, "stopped at once");
 }
