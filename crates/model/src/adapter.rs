@@ -12,6 +12,7 @@ use crate::{
     fields::Fields,
     layout::LINEAR_NAMES,
     linear::{Linear, LowRankPlace},
+    ops::{Frozen, Matrix, Precision},
     tensors::{Tensors, write_tensors},
 };
 
@@ -316,20 +317,32 @@ impl Model {
         Ok((config.into_bytes(), weights))
     }
 
-    /// Adds the adapter into the weights and takes it off: a plain model, all of which learns.
+    /// Adds the adapter into the weights and takes it off. Matrices that were frozen stay so, in
+    /// float32 where something was added to them.
     pub fn merge_adapter(&mut self) {
         let Some(adapter) = self.adapter.take() else { return };
         for (layer, places) in adapter.places.iter().enumerate() {
             let linears = self.places.layers[layer].linears();
-            for (linear, place) in linears.into_iter().zip(places) {
+            let held = self.linears[layer].all_mut();
+            for ((linear, held), place) in linears.into_iter().zip(held).zip(places) {
                 let Some(place) = place else { continue };
                 let (a, b) = (&adapter.params[place.a.clone()], &adapter.params[place.b.clone()]);
-                let weight = &mut self.weights[linear.weight.clone()];
-                add_product(weight, b, a, (place.rank, place.scale));
+                let scale = (place.rank, place.scale);
+                if let Matrix::Frozen(frozen) = held.matrix() {
+                    let mut weight = frozen.rows();
+                    add_product(&mut weight, b, a, scale);
+                    let (output, input) = (linear.output, linear.input);
+                    let sum = Frozen::of(Precision::Float32, &weight, output, input);
+                    held.freeze(Matrix::Frozen(sum));
+                } else {
+                    add_product(&mut self.weights[linear.weight.clone()], b, a, scale);
+                }
             }
         }
         self.take_off();
-        self.repack(1);
+        if !self.is_frozen() {
+            self.repack(1);
+        }
     }
 
     /// Takes the adapter off, and what it learnt with it.

@@ -1,11 +1,12 @@
 //! Checkpoints: Hugging Face directories, in and out.
 
-use std::{fs, path::Path};
+use std::{fs, ops::Range, path::Path};
 
 use crate::{
-    Config, Dtype, Layout, Model, ModelError,
-    layout::Places,
-    tensors::{Tensors, write_file, write_tensors},
+    Config, Dtype, Hold, Layout, Model, ModelError,
+    layout::{EMBED, Flat, HEAD, Places, linear_weight},
+    ops::{Frozen, Matrix, NR, Precision},
+    tensors::{Named, Source, Tensors, serialize, write_file},
 };
 
 impl Model {
@@ -13,25 +14,65 @@ impl Model {
     ///
     /// # Errors
     /// If a file is missing or does not fit this engine; the message names the field or tensor.
-    pub fn load(dir: &Path) -> Result<Self, ModelError> {
+    pub fn load(dir: &Path, hold: Hold) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
         let config = fs::read_to_string(&path).map_err(|e| ModelError::io(&path, e))?;
-        Self::from_tensors(Config::parse(&config)?, &Tensors::open_model(dir)?)
+        Self::from_tensors(Config::parse(&config)?, &Tensors::open_model(dir)?, hold)
     }
 
     /// A model from the contents of `config.json` and `model.safetensors`.
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn from_bytes(config: &str, weights: &[u8]) -> Result<Self, ModelError> {
-        Self::from_tensors(Config::parse(config)?, &Tensors::from_bytes(weights)?)
+    pub fn from_bytes(config: &str, weights: &[u8], hold: Hold) -> Result<Self, ModelError> {
+        Self::from_tensors(Config::parse(config)?, &Tensors::from_bytes(weights)?, hold)
     }
 
-    fn from_tensors(config: Config, tensors: &Tensors<'_>) -> Result<Self, ModelError> {
-        let (_, layout) = Places::new(&config);
-        let weights = read_layout(&layout, tensors)?;
+    fn from_tensors(
+        config: Config,
+        tensors: &Tensors<'_>,
+        hold: Hold,
+    ) -> Result<Self, ModelError> {
+        let flat = if hold == Hold::Learning { Flat::All } else { Flat::Vectors };
+        let (places, layout) = Places::new(&config, flat);
         refuse_unknown(&config, &layout, tensors)?;
-        Ok(Self::new(config, weights))
+        let weights = read_layout(&layout, tensors)?;
+        match hold {
+            Hold::Learning => Ok(Self::new(config, weights)),
+            Hold::Frozen(precision) => {
+                let mut model = Self::of(config, (places, layout), weights);
+                model.read_matrices(tensors, precision)?;
+                Ok(model)
+            }
+        }
+    }
+
+    /// Reads the matrices of a frozen model.
+    fn read_matrices(
+        &mut self,
+        tensors: &Tensors<'_>,
+        precision: Option<Precision>,
+    ) -> Result<(), ModelError> {
+        let rows = [self.config.vocab_size, self.config.hidden_size];
+        let sixteen = !matches!(precision, Some(Precision::Int8 | Precision::Nf4));
+        let of_tokens = precision.filter(|_| sixteen);
+        let embed = read_frozen(tensors, EMBED, rows, of_tokens)?;
+        self.head.0 = Matrix::Frozen(if self.config.tie_word_embeddings {
+            embed
+        } else {
+            self.embed = Some(embed);
+            read_frozen(tensors, HEAD, rows, of_tokens)?
+        });
+        let linears = self.linears.iter_mut().zip(&self.places.layers).enumerate();
+        for (layer, (linears, places)) in linears {
+            for (i, (linear, at)) in linears.all_mut().into_iter().zip(places.linears()).enumerate()
+            {
+                let (name, shape) = (linear_weight(layer, i), [at.output, at.input]);
+                let matrix = read_frozen(tensors, &name, shape, precision)?;
+                linear.freeze(Matrix::Frozen(matrix));
+            }
+        }
+        Ok(())
     }
 
     /// `config.json` and `model.safetensors` in f32, as bytes.
@@ -39,7 +80,7 @@ impl Model {
     /// # Errors
     /// If they cannot be serialised, which does not happen.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>), ModelError> {
-        Ok((self.config_bytes(Dtype::F32)?, write_tensors(&self.named_weights())?))
+        Ok((self.config_bytes(Dtype::F32)?, serialize(&self.named_weights())?))
     }
 
     /// Writes `config.json` and `model.safetensors` into `dir`, with weights rounded to
@@ -61,9 +102,29 @@ impl Model {
             .map_err(|e| ModelError::io(&path, e))
     }
 
-    fn named_weights(&self) -> Vec<(&str, &[usize], &[f32])> {
+    fn named_weights(&self) -> Vec<Named<'_>> {
         let entries = self.base.entries.iter();
-        entries.map(|e| (e.name.as_str(), &e.shape[..], &self.weights[e.range.clone()])).collect()
+        entries.map(|e| (e.name.as_str(), &e.shape[..], self.source(&e.name, &e.range))).collect()
+    }
+
+    /// Where the weights of a tensor are.
+    fn source(&self, name: &str, range: &Range<usize>) -> Source<'_> {
+        if !range.is_empty() {
+            return Source::Floats(self.weight(range));
+        }
+        let of_layers = self.linears.iter().enumerate().flat_map(|(layer, linears)| {
+            linears.all().into_iter().enumerate().map(move |(i, l)| (layer, i, l.matrix()))
+        });
+        let mut matching = of_layers.filter(|(layer, i, _)| linear_weight(*layer, *i) == name);
+        let matrix = match (name, &self.embed) {
+            (EMBED, Some(embed)) => return Source::Frozen(embed),
+            (EMBED | HEAD, _) => Some(&self.head.0),
+            _ => matching.next().map(|(.., matrix)| matrix),
+        };
+        match matrix {
+            Some(Matrix::Frozen(frozen)) => Source::Frozen(frozen),
+            _ => Source::Floats(&[]),
+        }
     }
 
     fn config_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, ModelError> {
@@ -72,10 +133,30 @@ impl Model {
     }
 }
 
-/// Reads every tensor of a layout into one vector.
+/// Reads a matrix panel by panel, so that it never exists in float32.
+fn read_frozen(
+    tensors: &Tensors<'_>,
+    name: &str,
+    [output, input]: [usize; 2],
+    precision: Option<Precision>,
+) -> Result<Frozen, ModelError> {
+    let raw = tensors.find(name, &[output, input])?;
+    let stored = raw.precision(name)?;
+    let mut matrix = Frozen::zeros(precision.unwrap_or(stored), output, input);
+    let mut rows = vec![0.0; NR * input];
+    for (panel, row) in (0..output).step_by(NR).enumerate() {
+        let rows = &mut rows[..NR.min(output - row) * input];
+        raw.read(name, row * input, rows)?;
+        matrix.fill(panel, rows);
+    }
+    tensors.forget(name);
+    Ok(matrix)
+}
+
+/// Reads the tensors of a layout that lie in its flat vector.
 pub(crate) fn read_layout(layout: &Layout, tensors: &Tensors<'_>) -> Result<Vec<f32>, ModelError> {
     let mut flat = vec![0.0; layout.len()];
-    for entry in &layout.entries {
+    for entry in layout.entries.iter().filter(|e| !e.range.is_empty()) {
         tensors.read(&entry.name, &entry.shape, &mut flat[entry.range.clone()])?;
     }
     Ok(flat)

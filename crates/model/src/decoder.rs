@@ -195,9 +195,8 @@ impl<'m> Decoder<'m> {
         let c = &model.config;
         let (n, d) = (tokens.len(), c.hidden_size);
         self.s.resize(n, c);
-        let embed = model.weight(&model.places.embed);
         for (x, token) in self.s.x.chunks_exact_mut(d).zip(tokens) {
-            x.copy_from_slice(&embed[*token as usize * d..][..d]);
+            model.embed(*token, x);
         }
         for layer in 0..c.num_hidden_layers {
             self.block(layer, n);

@@ -35,8 +35,13 @@ pub struct Layout {
 impl Layout {
     /// Appends a tensor and returns its place.
     pub(crate) fn add(&mut self, name: String, shape: &[usize]) -> Range<usize> {
+        self.place(name, shape, shape.iter().product())
+    }
+
+    /// Appends a tensor of which `len` numbers lie in the flat vector.
+    fn place(&mut self, name: String, shape: &[usize], len: usize) -> Range<usize> {
         let start = self.len();
-        let range = start..start + shape.iter().product::<usize>();
+        let range = start..start + len;
         self.entries.push(Entry { name, shape: shape.to_vec(), range: range.clone() });
         range
     }
@@ -105,47 +110,80 @@ pub(crate) struct LinearPlace {
     pub(crate) output: usize,
 }
 
-impl Places {
-    /// The places of all weights of a model, and the layout that they make up.
-    pub(crate) fn new(config: &Config) -> (Self, Layout) {
-        let mut layout = Layout::default();
-        let d = config.hidden_size;
-        let embed = layout.add("model.embed_tokens.weight".into(), &[config.vocab_size, d]);
-        let layers = (0..config.num_hidden_layers).map(|i| layer(config, i, &mut layout)).collect();
-        let norm = layout.add("model.norm.weight".into(), &[d]);
-        let head = if config.tie_word_embeddings {
-            embed.clone()
-        } else {
-            layout.add("lm_head.weight".into(), &[config.vocab_size, d])
-        };
-        (Self { embed, layers, norm, head }, layout)
+/// Which weights lie in the flat vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flat {
+    /// All.
+    All,
+    /// Norms and biases; matrices have empty places, they are held elsewhere.
+    Vectors,
+}
+
+/// A layout while it is made.
+struct Builder {
+    layout: Layout,
+    flat: Flat,
+}
+
+impl Builder {
+    fn add(&mut self, name: String, shape: &[usize]) -> Range<usize> {
+        let held = self.flat == Flat::All || shape.len() < 2;
+        let len = if held { shape.iter().product() } else { 0 };
+        self.layout.place(name, shape, len)
+    }
+
+    fn linear(&mut self, name: &str, (output, input): (usize, usize), bias: bool) -> LinearPlace {
+        let weight = self.add(format!("{name}.weight"), &[output, input]);
+        let bias = bias.then(|| self.add(format!("{name}.bias"), &[output]));
+        LinearPlace { weight, bias, input, output }
+    }
+
+    fn layer(&mut self, config: &Config, i: usize) -> LayerPlaces {
+        let (d, q, kv, f) =
+            (config.hidden_size, config.q_size(), config.kv_size(), config.intermediate_size);
+        let at = |name: &str| format!("model.layers.{i}.{name}");
+        let [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj] = LINEAR_NAMES.map(at);
+        let biases = config.biases;
+        LayerPlaces {
+            norm1: self.add(at("input_layernorm.weight"), &[d]),
+            q: self.linear(&q_proj, (q, d), biases.qkv),
+            k: self.linear(&k_proj, (kv, d), biases.qkv),
+            v: self.linear(&v_proj, (kv, d), biases.qkv),
+            qk_norm: config.has_qk_norm().then(|| {
+                let mut norm = |name: &str| self.add(at(name), &[config.head_dim]);
+                (norm("self_attn.q_norm.weight"), norm("self_attn.k_norm.weight"))
+            }),
+            o: self.linear(&o_proj, (d, q), biases.o),
+            norm2: self.add(at("post_attention_layernorm.weight"), &[d]),
+            gate: self.linear(&gate_proj, (f, d), biases.mlp),
+            up: self.linear(&up_proj, (f, d), biases.mlp),
+            down: self.linear(&down_proj, (d, f), biases.mlp),
+        }
     }
 }
 
-fn layer(config: &Config, i: usize, layout: &mut Layout) -> LayerPlaces {
-    let (d, q, kv, f) =
-        (config.hidden_size, config.q_size(), config.kv_size(), config.intermediate_size);
-    let at = |name: &str| format!("model.layers.{i}.{name}");
-    let linear = |layout: &mut Layout, name: &str, (output, input): (usize, usize), bias: bool| {
-        let weight = layout.add(at(&format!("{name}.weight")), &[output, input]);
-        let bias = bias.then(|| layout.add(at(&format!("{name}.bias")), &[output]));
-        LinearPlace { weight, bias, input, output }
-    };
-    let [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj] = LINEAR_NAMES;
-    let biases = config.biases;
-    LayerPlaces {
-        norm1: layout.add(at("input_layernorm.weight"), &[d]),
-        q: linear(layout, q_proj, (q, d), biases.qkv),
-        k: linear(layout, k_proj, (kv, d), biases.qkv),
-        v: linear(layout, v_proj, (kv, d), biases.qkv),
-        qk_norm: config.has_qk_norm().then(|| {
-            let mut norm = |name: &str| layout.add(at(name), &[config.head_dim]);
-            (norm("self_attn.q_norm.weight"), norm("self_attn.k_norm.weight"))
-        }),
-        o: linear(layout, o_proj, (d, q), biases.o),
-        norm2: layout.add(at("post_attention_layernorm.weight"), &[d]),
-        gate: linear(layout, gate_proj, (f, d), biases.mlp),
-        up: linear(layout, up_proj, (f, d), biases.mlp),
-        down: linear(layout, down_proj, (d, f), biases.mlp),
+/// The name of a linear layer's weight in a checkpoint; `linear` counts [`LINEAR_NAMES`].
+pub(crate) fn linear_weight(layer: usize, linear: usize) -> String {
+    format!("model.layers.{layer}.{}.weight", LINEAR_NAMES[linear])
+}
+
+/// The names of the embedding and of the output layer.
+pub(crate) const EMBED: &str = "model.embed_tokens.weight";
+pub(crate) const HEAD: &str = "lm_head.weight";
+
+impl Places {
+    /// The places of all weights of a model, and the layout that they make up.
+    pub(crate) fn new(config: &Config, flat: Flat) -> (Self, Layout) {
+        let mut b = Builder { layout: Layout::default(), flat };
+        let d = config.hidden_size;
+        let embed = b.add(EMBED.into(), &[config.vocab_size, d]);
+        let layers = (0..config.num_hidden_layers).map(|i| b.layer(config, i)).collect();
+        let norm = b.add("model.norm.weight".into(), &[d]);
+        let head = if config.tie_word_embeddings {
+            embed.clone()
+        } else {
+            b.add(HEAD.into(), &[config.vocab_size, d])
+        };
+        (Self { embed, layers, norm, head }, b.layout)
     }
 }

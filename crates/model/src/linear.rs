@@ -1,47 +1,9 @@
-//! A linear layer: a matrix packed for both directions, and the low-rank update that an
+//! A linear layer: a matrix, and the low-rank update that an
 //! adapter lays on it (Hu et al. 2021, eq. 3): `y = x W^T + bias + scale (x A^T) B^T`.
 
 use std::ops::Range;
 
-use crate::ops::{Panels, View, gemm};
-
-/// A matrix packed for both directions.
-#[derive(Debug, Clone, Default)]
-struct Matrix {
-    forward: Panels,
-    backward: Panels,
-    input: usize,
-    output: usize,
-}
-
-impl Matrix {
-    /// `weight` has `output` rows of `input` floats.
-    fn pack(&mut self, weight: &[f32], input: usize, output: usize) {
-        (self.input, self.output) = (input, output);
-        self.forward.pack(View::transposed(weight, input), input, output);
-        self.backward.pack(View::rows(weight, input), output, input);
-    }
-
-    /// `y (+)= x W^T` for `rows` rows.
-    fn apply(&self, x: &[f32], y: &mut [f32], rows: usize, accumulate: bool) {
-        let shape = (rows, self.output, self.input);
-        let x = View::rows(x, self.input);
-        gemm(y, self.output, shape, x, self.forward.rhs(), accumulate);
-    }
-
-    /// `dx (+)= dy W`.
-    fn pull(&self, dy: &[f32], dx: &mut [f32], rows: usize, accumulate: bool) {
-        let shape = (rows, self.input, self.output);
-        let dy = View::rows(dy, self.output);
-        gemm(dx, self.input, shape, dy, self.backward.rhs(), accumulate);
-    }
-
-    /// `dW += dy^T x`, for `x` already packed.
-    fn weigh(&self, dy: &[f32], x: &Panels, dweight: &mut [f32], rows: usize) {
-        let shape = (self.output, self.input, rows);
-        gemm(dweight, self.input, shape, View::transposed(dy, self.output), x.rhs(), true);
-    }
-}
+use crate::ops::{Matrix, Panels, View};
 
 /// Places of an adapter's A (`rank` rows of `input`) and B (`output` rows of `rank`) in its
 /// flat vector, and what their product is multiplied by.
@@ -83,9 +45,19 @@ impl Linear {
         self.matrix.pack(weight, input, output);
     }
 
+    /// A layer with a matrix that does not learn.
+    pub(crate) fn freeze(&mut self, matrix: Matrix) {
+        self.matrix = matrix;
+    }
+
+    /// Its matrix.
+    pub(crate) fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
     /// Lays the update at `at` of an adapter's vector on the layer.
     pub(crate) fn pack_update(&mut self, at: &LowRankPlace, adapter: &[f32]) {
-        let (input, output) = (self.matrix.input, self.matrix.output);
+        let (input, output) = (self.matrix.input(), self.matrix.output());
         let update = self.update.get_or_insert_with(|| LowRank {
             at: at.clone(),
             a: Matrix::default(),
@@ -115,7 +87,7 @@ impl Linear {
         s: &mut LowRankScratch,
     ) {
         if let Some(bias) = bias {
-            for row in y.chunks_exact_mut(self.matrix.output).take(rows) {
+            for row in y.chunks_exact_mut(self.matrix.output()).take(rows) {
                 row.copy_from_slice(bias);
             }
         }
@@ -133,7 +105,7 @@ impl Linear {
         s: &mut LowRankScratch,
     ) {
         if let Some(bias) = bias {
-            for row in y.chunks_exact_mut(self.matrix.output).take(rows) {
+            for row in y.chunks_exact_mut(self.matrix.output()).take(rows) {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         }

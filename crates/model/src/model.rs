@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::{
     Config, Layout,
     adapter::Adapter,
-    layout::{LinearPlace, Places},
+    layout::{Flat, LinearPlace, Places},
     linear::Linear,
-    ops::{Head, Rope},
+    ops::{Frozen, Head, Matrix, Precision, Rope},
     share,
 };
 
@@ -24,17 +24,33 @@ pub(crate) struct LayerLinears {
 }
 
 impl LayerLinears {
+    pub(crate) fn all(&self) -> [&Linear; 7] {
+        let Self { q, k, v, o, gate, up, down } = self;
+        [q, k, v, o, gate, up, down]
+    }
+
     pub(crate) fn all_mut(&mut self) -> [&mut Linear; 7] {
         let Self { q, k, v, o, gate, up, down } = self;
         [q, k, v, o, gate, up, down]
     }
 }
 
-/// A decoder-only transformer of the Qwen2, Qwen3 or Llama shape, in f32.
+/// What of a model may learn, and with it how its matrices are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// All weights: float32, and packed copies for both directions.
+    Learning,
+    /// An adapter, or nothing: each matrix is held once, as it is stored or in this precision.
+    /// The embedding and the output layer stay as they are stored where that is int8 or NF4.
+    Frozen(Option<Precision>),
+}
+
+/// A decoder-only transformer of the Qwen2, Qwen3 or Llama shape, computing in f32.
 ///
 /// It learns either all of its weights or, where it has an adapter, those of the adapter
 /// alone: [`Model::params`] is the flat vector that learns and [`Model::layout`] says what is
-/// in it. The optimizer and the gradient know no difference.
+/// in it. The optimizer and the gradient know no difference. Matrices that do not learn can be
+/// held in fewer bits ([`Hold`]).
 #[derive(Debug, Clone)]
 pub struct Model {
     /// Its shape.
@@ -43,7 +59,10 @@ pub struct Model {
     pub layout: Layout,
     pub(crate) base: Layout,
     pub(crate) places: Places,
+    /// All weights, or where the matrices are frozen the others.
     pub(crate) weights: Vec<f32>,
+    /// The embedding, where it is frozen and not the output layer too.
+    pub(crate) embed: Option<Frozen>,
     pub(crate) adapter: Option<Adapter>,
     pub(crate) rope: Rope,
     pub(crate) linears: Vec<LayerLinears>,
@@ -51,31 +70,36 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model with these weights, which must have the length of its layout.
+    /// A model with these weights, which must have the length of its layout. All of them learn.
     pub fn new(config: Config, weights: Vec<f32>) -> Self {
-        let (places, base) = Places::new(&config);
+        let (places, base) = Places::new(&config, Flat::All);
         assert_eq!(weights.len(), base.len(), "the weights fill the layout");
-        let positions = config.max_position_embeddings;
-        let mut model = Self {
-            rope: Rope::new(config.frequencies(), positions),
+        let mut model = Self::of(config, (places, base), weights);
+        model.repack(1);
+        model
+    }
+
+    /// A model whose matrices are still missing.
+    pub(crate) fn of(config: Config, (places, base): (Places, Layout), weights: Vec<f32>) -> Self {
+        Self {
+            rope: Rope::new(config.frequencies(), config.max_position_embeddings),
             linears: vec![LayerLinears::default(); config.num_hidden_layers],
             head: Head::default(),
             layout: base.clone(),
+            embed: None,
             adapter: None,
             config,
             base,
             places,
             weights,
-        };
-        model.repack(1);
-        model
+        }
     }
 
     /// A model with random weights: normal with the config's standard deviation, residual
     /// outputs scaled down by the root of twice the depth, norms one, biases zero. `normal`
     /// gives standard normal numbers.
     pub fn random(config: Config, mut normal: impl FnMut() -> f32) -> Self {
-        let (_, layout) = Places::new(&config);
+        let (_, layout) = Places::new(&config, Flat::All);
         let mut weights = vec![0.0; layout.len()];
         let std = config.initializer_range as f32;
         let residual = std / (2.0 * config.num_hidden_layers as f32).sqrt();
@@ -99,7 +123,25 @@ impl Model {
 
     /// How many weights the model has, those of its adapter not among them.
     pub fn n_weights(&self) -> usize {
-        self.weights.len()
+        self.base.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Whether no weight learns but those of an adapter.
+    pub fn is_frozen(&self) -> bool {
+        matches!(self.head.0, Matrix::Frozen(_))
+    }
+
+    /// Copies the embedding of a token.
+    pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
+        let token = token as usize;
+        match (&self.embed, &self.head.0) {
+            (Some(embed), _) => embed.row(token, out),
+            (None, Matrix::Frozen(tied)) => tied.row(token, out),
+            (None, Matrix::Packed { .. }) => {
+                let embed = self.weight(&self.places.embed);
+                out.copy_from_slice(&embed[token * out.len()..][..out.len()]);
+            }
+        }
     }
 
     /// Changes what learns, then refreshes what the kernels read, on up to `threads` threads.
@@ -132,7 +174,7 @@ impl Model {
             }
         });
         let (vocab, d) = (self.config.vocab_size, self.config.hidden_size);
-        self.head.pack(&self.weights[self.places.head.clone()], vocab, d);
+        self.head.0.pack(&self.weights[self.places.head.clone()], d, vocab);
     }
 
     pub(crate) fn repack_adapter(&mut self) {

@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::BTreeMap, fs, ops::Deref, path::Path};
 use memmap2::Mmap;
 use safetensors::{Dtype as Stored, SafeTensors, View, tensor::Metadata};
 
-use crate::{Dtype, ModelError};
+use crate::{
+    Dtype, ModelError,
+    ops::{Frozen, Precision},
+};
 
 /// The tensors of a checkpoint, in one file or several.
 #[derive(Debug)]
@@ -102,6 +105,17 @@ impl<'a> Tensors<'a> {
         self.shards.iter().find_map(|s| s.get(name))
     }
 
+    /// A tensor that must be there, in this shape.
+    pub(crate) fn find(&self, name: &str, shape: &[usize]) -> Result<Raw<'_>, ModelError> {
+        let bad = |what: String| Err(ModelError::Tensors(what));
+        let Some(raw) = self.get(name) else { return bad(format!("no tensor `{name}`")) };
+        if raw.shape != shape {
+            let found = raw.shape;
+            return bad(format!("`{name}` has shape {found:?}, the config says {shape:?}"));
+        }
+        Ok(raw)
+    }
+
     /// Reads a tensor of a known shape into `out`.
     pub(crate) fn read(
         &self,
@@ -109,16 +123,25 @@ impl<'a> Tensors<'a> {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<(), ModelError> {
-        let bad = |what: String| Err(ModelError::Tensors(what));
-        let Some(raw) = self.get(name) else { return bad(format!("no tensor `{name}`")) };
-        if raw.shape != shape {
-            let found = raw.shape;
-            return bad(format!("`{name}` has shape {found:?}, the config says {shape:?}"));
-        }
-        raw.read(name, out)?;
-        match out.iter().all(|x| x.is_finite()) {
-            true => Ok(()),
-            false => bad(format!("`{name}` holds a number that is not finite")),
+        self.find(name, shape)?.read(name, 0, out)?;
+        self.forget(name);
+        Ok(())
+    }
+
+    /// Lets go of the memory that reading a tensor of a mapped file took: the file still has it.
+    pub(crate) fn forget(&self, name: &str) {
+        for shard in &self.shards {
+            let (Bytes::Mapped(map), Some(info)) = (&shard.bytes, shard.metadata.info(name)) else {
+                continue;
+            };
+            let (from, to) = info.data_offsets;
+            // SAFETY: the map is shared and read-only, so what is dropped is read again from the
+            // file where it is used again. A system that refuses loses nothing.
+            #[cfg(unix)]
+            let _ = unsafe {
+                let advice = memmap2::UncheckedAdvice::DontNeed;
+                map.unchecked_advise_range(advice, shard.start + from, to - from)
+            };
         }
     }
 }
@@ -157,34 +180,71 @@ impl Raw<'_> {
         (self.dtype, self.shape, self.data) == (other.dtype, other.shape, other.data)
     }
 
-    fn read(&self, name: &str, out: &mut [f32]) -> Result<(), ModelError> {
-        let halves = || self.data.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b));
+    /// How the numbers are stored.
+    pub(crate) fn precision(&self, name: &str) -> Result<Precision, ModelError> {
         match self.dtype {
-            Stored::F32 => {
-                let words = self.data.as_chunks().0.iter();
-                out.iter_mut().zip(words).for_each(|(x, b)| *x = f32::from_le_bytes(*b));
+            Stored::F32 => Ok(Precision::Float32),
+            Stored::BF16 => Ok(Precision::Bfloat16),
+            Stored::F16 => Ok(Precision::Float16),
+            other => {
+                let what = format!("`{name}` has type {other:?}; f32, bf16 and f16 are supported");
+                Err(ModelError::Tensors(what))
             }
-            Stored::BF16 => {
+        }
+    }
+
+    /// Reads the numbers from the `from`th on.
+    pub(crate) fn read(&self, name: &str, from: usize, out: &mut [f32]) -> Result<(), ModelError> {
+        let precision = self.precision(name)?;
+        let data = &self.data[from * self.dtype.bitsize() / 8..];
+        let halves = || data.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b));
+        match precision {
+            Precision::Bfloat16 => {
                 let bits = halves().map(|h| f32::from_bits(u32::from(h) << 16));
                 out.iter_mut().zip(bits).for_each(|(x, y)| *x = y);
             }
-            Stored::F16 => {
+            Precision::Float16 => {
                 let wide = halves().map(|h| half::f16::from_bits(h).to_f32());
                 out.iter_mut().zip(wide).for_each(|(x, y)| *x = y);
             }
-            other => {
-                let what = format!("`{name}` has type {other:?}; f32, bf16 and f16 are supported");
-                return Err(ModelError::Tensors(what));
+            _ => {
+                let words = data.as_chunks().0.iter();
+                out.iter_mut().zip(words).for_each(|(x, b)| *x = f32::from_le_bytes(*b));
             }
         }
-        Ok(())
+        match out.iter().all(|x| x.is_finite()) {
+            true => Ok(()),
+            false => {
+                let what = format!("`{name}` holds a number that is not finite");
+                Err(ModelError::Tensors(what))
+            }
+        }
     }
 }
 
-/// Floats to be written as another type.
+/// Where the numbers of a tensor to be written are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Floats(&'a [f32]),
+    Frozen(&'a Frozen),
+}
+
+impl Source<'_> {
+    fn floats(&self) -> Cow<'_, [f32]> {
+        match self {
+            Self::Floats(floats) => Cow::Borrowed(floats),
+            Self::Frozen(matrix) => Cow::Owned(matrix.rows()),
+        }
+    }
+}
+
+/// A tensor to be written: its name, shape and numbers.
+pub(crate) type Named<'a> = (&'a str, &'a [usize], Source<'a>);
+
+/// Numbers to be written as another type.
 struct Part<'a> {
     shape: &'a [usize],
-    data: &'a [f32],
+    data: Source<'a>,
     dtype: Dtype,
 }
 
@@ -202,7 +262,8 @@ impl View for Part<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let data = self.data.iter();
+        let floats = self.data.floats();
+        let data = floats.iter();
         match self.dtype {
             Dtype::F32 => data.flat_map(|x| x.to_le_bytes()).collect(),
             Dtype::Bf16 => data.flat_map(|x| half::bf16::from_f32(*x).to_le_bytes()).collect(),
@@ -211,30 +272,33 @@ impl View for Part<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.data.len() * if self.dtype == Dtype::F32 { 4 } else { 2 }
+        let n: usize = self.shape.iter().product();
+        n * if self.dtype == Dtype::F32 { 4 } else { 2 }
     }
 }
 
 /// Writes named tensors into `path`, one at a time, syncs the file and reads it back.
 pub(crate) fn write_file(
     path: &Path,
-    parts: &[(&str, &[usize], &[f32])],
+    parts: &[Named<'_>],
     dtype: Dtype,
 ) -> Result<(), ModelError> {
     let bad = |what: String| Err(ModelError::Tensors(what));
-    let fits = |x: &f32| dtype != Dtype::F16 || half::f16::from_f32(*x).is_finite();
-    if let Some((name, ..)) = parts.iter().find(|(_, _, data)| !data.iter().all(fits)) {
+    let fits = |x: &f32| half::f16::from_f32(*x).is_finite();
+    let fit = |data: &Source<'_>| dtype != Dtype::F16 || data.floats().iter().all(fits);
+    if let Some((name, ..)) = parts.iter().find(|(_, _, data)| !fit(data)) {
         return bad(format!("`{name}` holds a number too large for float16; use bfloat16"));
     }
-    let views = parts.iter().map(|(name, shape, data)| (*name, Part { shape, data, dtype }));
+    let views = parts.iter().map(|(name, shape, data)| (*name, Part { shape, data: *data, dtype }));
     safetensors::serialize_to_file(views, Some(metadata()), path)
         .map_err(|e| ModelError::Tensors(format!("cannot write {}: {e}", path.display())))?;
     let sync = fs::File::open(path).and_then(|f| f.sync_all());
     sync.map_err(|e| ModelError::io(path, e))?;
     let written = Tensors::open(path)?;
     for (name, shape, data) in parts {
-        let bytes = Part { shape, data, dtype }.data().into_owned();
-        let whole = |raw: Raw<'_>| raw.shape == *shape && raw.data == bytes;
+        let part = Part { shape, data: *data, dtype };
+        let bytes = part.data();
+        let whole = |raw: Raw<'_>| raw.shape == *shape && *raw.data == *bytes;
         if !written.get(name).is_some_and(whole) {
             return bad(format!("`{name}` cannot be read back from {}", path.display()));
         }
@@ -251,22 +315,33 @@ fn metadata() -> std::collections::HashMap<String, String> {
 /// # Errors
 /// If a shape does not fit its data.
 pub fn write_tensors(parts: &[(&str, &[usize], &[f32])]) -> Result<Vec<u8>, ModelError> {
-    let views =
-        parts.iter().map(|(name, shape, data)| (*name, Part { shape, data, dtype: Dtype::F32 }));
+    let misfit = |p: &&(&str, &[usize], &[f32])| p.1.iter().product::<usize>() != p.2.len();
+    if let Some((name, shape, data)) = parts.iter().find(misfit) {
+        let what = format!("`{name}` has {} numbers and shape {shape:?}", data.len());
+        return Err(ModelError::Tensors(what));
+    }
+    let named = parts.iter().map(|(name, shape, data)| (*name, *shape, Source::Floats(data)));
+    serialize(&named.collect::<Vec<_>>())
+}
+
+/// Serialises named tensors as f32.
+pub(crate) fn serialize(parts: &[Named<'_>]) -> Result<Vec<u8>, ModelError> {
+    let dtype = Dtype::F32;
+    let views = parts.iter().map(|(name, shape, data)| (*name, Part { shape, data: *data, dtype }));
     safetensors::serialize(views, Some(metadata())).map_err(|e| ModelError::Tensors(e.to_string()))
 }
 
 /// Reads every tensor of a safetensors file as f32.
 ///
 /// # Errors
-/// If the file is damaged or holds a type other than f32, bf16 and f16.
+/// If the file is damaged or holds a type other than f32, bf16 and f16, or what is no number.
 pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Vec<f32>>, ModelError> {
     let tensors = Tensors::from_bytes(bytes)?;
     let mut read = BTreeMap::new();
     for name in tensors.names() {
         if let Some(raw) = tensors.get(&name) {
             let mut out = vec![0.0; raw.shape.iter().product()];
-            raw.read(&name, &mut out)?;
+            raw.read(&name, 0, &mut out)?;
             read.insert(name, out);
         }
     }

@@ -194,6 +194,7 @@ impl Model {
             assert!([0, n].contains(&others.len()), "one derivative a target");
         }
         assert!(!tape.low.off, "the reference does not learn");
+        assert!(self.adapter.is_some() || !self.is_frozen(), "a frozen model learns by an adapter");
         self.finish_backward(chunk, 1.0 / temperature, slopes, grads, tape);
         for layer in (0..self.config.num_hidden_layers).rev() {
             self.block_backward(layer, chunk.tokens.len(), grads, tape);
@@ -224,10 +225,9 @@ impl Model {
             tape.positions.extend(span.prefix.1..span.prefix.1 + span.len);
         }
         tape.layers.resize_with(self.config.num_hidden_layers, LayerTape::default);
-        let embed = &self.weights[self.places.embed.clone()];
-        tape.x.clear();
-        for token in &chunk.tokens {
-            tape.x.extend_from_slice(&embed[*token as usize * d..][..d]);
+        sized(&mut tape.x, chunk.tokens.len() * d);
+        for (token, x) in chunk.tokens.iter().zip(tape.x.chunks_exact_mut(d)) {
+            self.embed(*token, x);
         }
     }
 

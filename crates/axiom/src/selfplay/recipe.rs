@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use tasks::selfplay::{Bonus, Format, RewardTable, Style, TaskKind};
+use tasks::selfplay::{Bonus, Format, Learnability, RewardTable, Style, TaskKind};
 use verify::Limits;
 
 use crate::{
@@ -26,6 +26,7 @@ pub(crate) struct SelfplayRecipe {
     pub(crate) buffer_max: usize,
     pub(crate) eviction: Eviction,
     pub(crate) rewards: RewardTable,
+    pub(crate) learnability: Learnability,
     pub(crate) wrong: f64,
     pub(crate) unreadable: f64,
     pub(crate) format: Format,

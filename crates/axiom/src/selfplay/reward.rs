@@ -1,7 +1,7 @@
 //! What proposals and attempts are worth, and what is learnt from them.
 
 use rand::seq::SliceRandom as _;
-use tasks::selfplay::{Learnability, Role, complexity, diversity, learnability};
+use tasks::selfplay::{Proposed, Role, complexity, diversity};
 
 use super::{
     Buffers, Proposal,
@@ -42,20 +42,21 @@ pub(crate) fn reward(
     };
     let mut estimates = solvings.estimates.iter();
     for proposal in proposals {
-        let found = match &proposal.found {
+        let became = match &proposal.found {
             Found::JudgeError(_) | Found::HeldOut => None,
-            Found::Unreadable(_) => Some(Learnability::Unreadable),
-            Found::Invalid(..) => Some(Learnability::Invalid),
-            Found::Valid(_) => estimates.next().and_then(Solving::rate).map(Learnability::Rate),
+            Found::Unreadable(_) => Some(Proposed::Unreadable),
+            Found::Invalid(..) => Some(Proposed::Invalid),
+            Found::Valid(_) => estimates.next().and_then(Solving::rate).map(|rate| {
+                let learnability = s.learnability.of(rate);
+                rewards.learnability.push(learnability);
+                Proposed::Valid(learnability)
+            }),
         };
-        if let Some(Learnability::Rate(rate)) = found {
-            rewards.learnability.push(learnability(rate));
-        }
-        let paid = |found| {
-            let base = s.rewards.proposer(found, s.wrong, s.unreadable);
+        let paid = |became| {
+            let base = s.rewards.proposer(became, s.wrong, s.unreadable);
             if base > 0.0 { base + bonus(s, proposal, &rig.buffers) } else { base }
         };
-        rewards.proposals.push(found.map(paid));
+        rewards.proposals.push(became.map(paid));
     }
     if rig.recipe.reward.shuffle {
         rewards.shuffle(seed.child("shuffle", 0));

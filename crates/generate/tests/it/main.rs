@@ -5,14 +5,14 @@
 use std::path::Path;
 
 use generate::{Completion, Filter, Request, Sampling, Stop, generate};
-use model::{Chunk, Model, Tape};
+use model::{Chunk, Hold, Model, Tape};
 
 /// No token has this id: completions end at their length.
 const NEVER: u32 = u32::MAX;
 
 fn model() -> Model {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Model::load(&here.join("../model/tests/golden/qwen2-tiny")).unwrap()
+    Model::load(&here.join("../model/tests/golden/qwen2-tiny"), Hold::Learning).unwrap()
 }
 
 fn sampling(temperature: f32, eos: u32) -> Sampling {

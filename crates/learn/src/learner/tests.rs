@@ -16,7 +16,7 @@ const SPEC: OptimizerSpec =
 
 fn tiny() -> Model {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/qwen2-tiny");
-    Model::load(&dir).expect("the fixture loads")
+    Model::load(&dir, model::Hold::Learning).expect("the fixture loads")
 }
 
 fn noise(i: usize) -> f32 {

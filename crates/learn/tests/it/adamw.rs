@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
-use model::{Model, read_tensors};
+use model::{Hold, Model, read_tensors};
 use serde_json::Value;
 
 fn folder(name: &str) -> PathBuf {
@@ -61,7 +61,7 @@ fn check(mut model: Model, base: &Path, dir: &Path) {
 fn ten_steps() {
     for name in ["qwen2-tiny", "qwen2-untied"] {
         let dir = folder(name);
-        check(Model::load(&dir).unwrap(), &dir, &dir);
+        check(Model::load(&dir, Hold::Learning).unwrap(), &dir, &dir);
     }
 }
 
@@ -70,7 +70,7 @@ fn ten_steps() {
 fn ten_steps_of_an_adapter() {
     for (base, name) in [("qwen3-bf16", "adapter-all"), ("llama-linear-sharded", "adapter-qv")] {
         let (base, dir) = (folder(base), folder(base).join(name));
-        let mut model = Model::load(&base).unwrap();
+        let mut model = Model::load(&base, Hold::Learning).unwrap();
         let config = std::fs::read_to_string(dir.join("adapter_config.json")).unwrap();
         let weights = std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
         model.attach_peft(&config, &weights).unwrap();

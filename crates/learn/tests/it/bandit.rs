@@ -11,7 +11,7 @@ use learn::{
     presets::DPO,
     value::{ValueTarget, token_rewards},
 };
-use model::{Chunk, Model, Tape};
+use model::{Chunk, Hold, Model, Tape};
 
 const PROMPT: [u32; 3] = [3, 1, 4];
 const SAMPLES: usize = 32;
@@ -45,7 +45,7 @@ struct Bandit {
 impl Bandit {
     fn new(seed: u64, shuffled: bool) -> Self {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/qwen2-tiny");
-        let model = Model::load(&dir).unwrap();
+        let model = Model::load(&dir, Hold::Learning).unwrap();
         let spec = OptimizerSpec {
             beta1: 0.9,
             beta2: 0.98,

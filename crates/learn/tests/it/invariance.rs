@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use learn::{Batch, Learner, OptimizerSpec, Preset, Sequence, Threads};
-use model::Model;
+use model::{Hold, Model};
 
 fn batch() -> Batch {
     let mut batch = Batch::default();
@@ -29,7 +29,7 @@ fn batch() -> Batch {
 #[test]
 fn threads_change_no_bit() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/qwen2-tiny");
-    let start = Model::load(&dir).unwrap();
+    let start = Model::load(&dir, Hold::Learning).unwrap();
     let optimizer = OptimizerSpec {
         beta1: 0.9,
         beta2: 0.98,

@@ -3,7 +3,10 @@
 //! `C = A B` or `C += A B` on one thread. Every element of C is one chain of multiply-adds
 //! over k in ascending order, so its bits do not depend on m, n or blocking.
 
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+};
 
 use super::Isa;
 
@@ -13,8 +16,6 @@ pub(crate) const NR: usize = 32;
 const MR_MAX: usize = 8;
 /// Depth of a block: a panel of this depth stays in the first-level cache.
 const KC: usize = 256;
-/// Rows of a block of A that stays in the second-level cache.
-const MC: usize = 256;
 
 /// A strided matrix: element (i, j) is `data[i * rs + j * cs]`.
 #[derive(Clone, Copy)]
@@ -36,7 +37,19 @@ impl<'a> View<'a> {
     }
 }
 
-/// The right-hand matrix (k x n), read in panels of [`NR`] columns.
+/// A right-hand matrix (k x n), read in panels of [`NR`] columns.
+pub(crate) trait Right {
+    /// Rows of A that are multiplied by a panel while it is there: as many as stay in the
+    /// second-level cache, or more where panels are costly.
+    const ROWS: usize;
+
+    /// Rows `k` of the panel at column `j0`, a multiple of [`NR`], and how far apart they are.
+    /// `k` starts at a multiple of [`KC`]. What has to be written is written into `room`.
+    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, room: &'r mut Vec<f32>)
+    -> (&'r [f32], usize);
+}
+
+/// A right-hand matrix in f32, read where it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Rhs<'a> {
     data: &'a [f32],
@@ -51,6 +64,14 @@ impl<'a> Rhs<'a> {
     pub(crate) fn in_place(data: &'a [f32], ld: usize) -> Self {
         debug_assert!(ld.is_multiple_of(NR));
         Self { data, panel: NR, row: ld }
+    }
+}
+
+impl Right for Rhs<'_> {
+    const ROWS: usize = 256;
+
+    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, _: &'r mut Vec<f32>) -> (&'r [f32], usize) {
+        (&self.data[j0 / NR * self.panel + k.start * self.row..], self.row)
     }
 }
 
@@ -112,12 +133,12 @@ impl Panels {
 }
 
 /// `C (+)= A B` for C of `m` rows of `n` columns, `ldc` apart; A is m x k, B is k x n.
-pub(crate) fn gemm(
+pub(crate) fn gemm<B: Right>(
     c: &mut [f32],
     ldc: usize,
     (m, n, k): (usize, usize, usize),
     a: View<'_>,
-    b: Rhs<'_>,
+    b: B,
     accumulate: bool,
 ) {
     if m == 0 || n == 0 {
@@ -133,20 +154,19 @@ pub(crate) fn gemm(
     }
     assert!(c.len() >= (m - 1) * ldc + n && ldc >= n, "C is large enough");
     assert!(a.data.len() > (m - 1) * a.rs + (k - 1) * a.cs, "A is large enough");
-    let last = (n - 1) / NR * b.panel + (k - 1) * b.row + NR;
-    assert!(b.data.len() >= last, "B is large enough");
     let (kernel, mr) = kernel();
+    let mut room = ROOM.take();
     for k0 in (0..k).step_by(KC) {
         let kc = KC.min(k - k0);
         let load = accumulate || k0 > 0;
-        for i0 in (0..m).step_by(MC) {
-            let mc = MC.min(m - i0);
+        for i0 in (0..m).step_by(B::ROWS) {
+            let mc = B::ROWS.min(m - i0);
             let block = View { data: &a.data[i0 * a.rs + k0 * a.cs..], ..a };
-            let b = Rhs { data: &b.data[k0 * b.row..], ..b };
             let block_c = &mut c[i0 * ldc..];
             let mut multiply = |a: Strips<'_>| {
                 for j0 in (0..n).step_by(NR) {
-                    let b_at = &b.data[j0 / NR * b.panel..];
+                    let (panel, ldb) = b.panel(j0, k0..k0 + kc, &mut room);
+                    assert!(panel.len() >= (kc - 1) * ldb + NR, "B is large enough");
                     for i in (0..mc).step_by(mr) {
                         let tile = Tile {
                             rows: mr.min(mc - i),
@@ -155,8 +175,8 @@ pub(crate) fn gemm(
                             a: a.data[i / mr * a.strip..].as_ptr(),
                             rs: a.rs,
                             cs: a.cs,
-                            b: b_at.as_ptr(),
-                            ldb: b.row,
+                            b: panel.as_ptr(),
+                            ldb,
                             load,
                         };
                         run_tile(kernel, &tile, &mut block_c[i * ldc + j0..], ldc);
@@ -170,7 +190,11 @@ pub(crate) fn gemm(
             }
         }
     }
+    ROOM.set(room);
 }
+
+// Where panels that have to be written are written.
+thread_local!(static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) });
 
 /// A block of the left-hand matrix as strips of a few rows, `strip` floats apart.
 struct Strips<'a> {

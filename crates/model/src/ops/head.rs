@@ -2,19 +2,14 @@
 //!
 //! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
 
-use super::{Panels, View, fma, gemm, kernel, lane_sums, softmax};
+use super::{Matrix, Panels, View, fma, kernel, lane_sums, softmax};
 
 /// Rows of logits that exist at once.
 const ROWS: usize = 128;
 
-/// The output weights, packed for both directions.
+/// The output weights: a row for each token of the vocabulary.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Head {
-    vocab: usize,
-    width: usize,
-    forward: Panels,
-    backward: Panels,
-}
+pub(crate) struct Head(pub(crate) Matrix);
 
 /// Buffers that grow once.
 #[derive(Debug, Default)]
@@ -92,17 +87,9 @@ fn tilted_probs_body<const F: bool>(
 }
 
 impl Head {
-    pub(crate) fn pack(&mut self, weight: &[f32], vocab: usize, width: usize) {
-        self.vocab = vocab;
-        self.width = width;
-        self.forward.pack(View::transposed(weight, width), width, vocab);
-        self.backward.pack(View::rows(weight, width), vocab, width);
-    }
-
     /// Logits of `rows` rows of `x`.
     pub(crate) fn logits(&self, x: &[f32], rows: usize, logits: &mut [f32]) {
-        let shape = (rows, self.vocab, self.width);
-        gemm(logits, self.vocab, shape, View::rows(x, self.width), self.forward.rhs(), false);
+        self.0.apply(x, logits, rows, false);
     }
 
     /// Statistics of every row of `x`, and the log-prob of each `(row, token)` of `targets`,
@@ -115,14 +102,15 @@ impl Head {
         (stats, log_probs): (&mut Vec<Stats>, &mut Vec<f32>),
         s: &mut HeadScratch,
     ) {
+        let (vocab, width) = (self.0.output(), self.0.input());
         stats.clear();
         log_probs.clear();
         let mut next = targets.iter().peekable();
-        for (c, x) in x.chunks(ROWS * self.width).enumerate() {
-            let rows = x.len() / self.width;
-            s.logits.resize(ROWS * self.vocab, 0.0);
+        for (c, x) in x.chunks(ROWS * width).enumerate() {
+            let rows = x.len() / width;
+            s.logits.resize(ROWS * vocab, 0.0);
             self.logits(x, rows, &mut s.logits);
-            for (r, row) in s.logits.chunks(self.vocab).take(rows).enumerate() {
+            for (r, row) in s.logits.chunks(vocab).take(rows).enumerate() {
                 let found = log_softmax_stats(row, inverse_temperature);
                 stats.push(found);
                 while let Some((_, token)) = next.next_if(|t| t.0 == c * ROWS + r) {
@@ -143,13 +131,14 @@ impl Head {
         (dx, mut dweight): (&mut [f32], Option<&mut [f32]>),
         s: &mut HeadScratch,
     ) {
+        let (vocab, width) = (self.0.output(), self.0.input());
         let mut next = targets.iter().peekable();
-        let chunk = ROWS * self.width;
+        let chunk = ROWS * width;
         for (c, (x, dx)) in x.chunks(chunk).zip(dx.chunks_mut(chunk)).enumerate() {
-            let rows = x.len() / self.width;
-            s.logits.resize(ROWS * self.vocab, 0.0);
+            let rows = x.len() / width;
+            s.logits.resize(ROWS * vocab, 0.0);
             self.logits(x, rows, &mut s.logits);
-            for (r, row) in s.logits.chunks_mut(self.vocab).take(rows).enumerate() {
+            for (r, row) in s.logits.chunks_mut(vocab).take(rows).enumerate() {
                 let i = c * ROWS + r;
                 let mut here = next.clone();
                 let (mut total, mut tilt) = (0.0, 0.0);
@@ -167,14 +156,10 @@ impl Head {
                     row[*token as usize] += g * inverse_temperature;
                 }
             }
-            let dlogits = View::rows(&s.logits, self.vocab);
-            let shape = (rows, self.width, self.vocab);
-            gemm(dx, self.width, shape, dlogits, self.backward.rhs(), false);
+            self.0.pull(&s.logits, dx, rows, false);
             let Some(dweight) = dweight.as_deref_mut() else { continue };
-            s.hidden.pack(View::rows(x, self.width), rows, self.width);
-            let dlogits_t = View::transposed(&s.logits, self.vocab);
-            let shape = (self.vocab, self.width, rows);
-            gemm(dweight, self.width, shape, dlogits_t, s.hidden.rhs(), true);
+            s.hidden.pack(View::rows(x, width), rows, width);
+            self.0.weigh(&s.logits, &s.hidden, dweight, rows);
         }
     }
 }

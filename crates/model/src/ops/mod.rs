@@ -9,8 +9,10 @@
 use std::sync::OnceLock;
 
 mod attention;
+mod frozen;
 mod gemm;
 mod head;
+mod matrix;
 mod norm;
 mod optimizer;
 mod rope;
@@ -18,8 +20,11 @@ mod softmax;
 mod swiglu;
 
 pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
+pub use frozen::Precision;
+pub(crate) use frozen::Frozen;
 pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
 pub(crate) use head::{Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
+pub(crate) use matrix::Matrix;
 pub(crate) use norm::{rms_norm, rms_norm_backward};
 pub use optimizer::{AdamW, adamw, sum_of_squares};
 pub(crate) use rope::Rope;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{AdapterSpec, Chunk, Decoder, Model, Tape, read_tensors};
+use model::{AdapterSpec, Chunk, Decoder, Hold, Model, Tape, read_tensors};
 
 use crate::golden::{folder, golden, numbers, tokens};
 
@@ -17,7 +17,7 @@ fn read(dir: &Path, name: &str) -> Vec<u8> {
 /// The base model with the adapter of a case.
 fn adapted(base: &str, name: &str) -> (Model, PathBuf) {
     let dir = folder(base).join(name);
-    let mut model = Model::load(&folder(base)).unwrap();
+    let mut model = Model::load(&folder(base), Hold::Learning).unwrap();
     let config = String::from_utf8(read(&dir, "adapter_config.json")).unwrap();
     model.attach_peft(&config, &read(&dir, "adapter_model.safetensors")).unwrap();
     (model, dir)
@@ -78,7 +78,7 @@ fn the_reference_is_the_base_model() {
     let (model, _) = adapted(base, name);
     let chunk = all_targets(&sequences(base));
     let (mut tape, mut plain) = (Tape::default(), Tape::default());
-    Model::load(&folder(base)).unwrap().forward(&chunk, 1.0, &mut plain).unwrap();
+    Model::load(&folder(base), Hold::Learning).unwrap().forward(&chunk, 1.0, &mut plain).unwrap();
     model.forward_reference(&chunk, 1.0, &mut tape).unwrap();
     assert_eq!(tape.log_probs(), plain.log_probs());
     model.forward(&chunk, 1.0, &mut tape).unwrap();
@@ -107,7 +107,7 @@ fn merging_is_that_of_peft() {
     for (base, name) in CASES {
         let (mut model, dir) = adapted(base, name);
         let tensors = read_tensors(&read(&dir, "golden.safetensors")).unwrap();
-        let before = Model::load(&folder(base)).unwrap();
+        let before = Model::load(&folder(base), Hold::Learning).unwrap();
         model.merge_adapter();
         assert!(model.adapter().is_none());
         let mut changed = 0;
@@ -129,7 +129,7 @@ fn merging_is_that_of_peft() {
 #[test]
 fn a_new_adapter_changes_nothing_and_survives_a_round_trip() {
     let base = "llama-llama3-f16";
-    let plain = Model::load(&folder(base)).unwrap();
+    let plain = Model::load(&folder(base), Hold::Learning).unwrap();
     let mut model = plain.clone();
     let target_modules = vec!["o_proj".to_string(), "down_proj".to_string()];
     let spec = AdapterSpec { r: 4, lora_alpha: 8.0, use_rslora: false, target_modules };
@@ -175,7 +175,7 @@ fn the_layout_on_disk_is_that_of_peft() {
 
 #[test]
 fn a_layer_that_the_model_lacks_is_named() {
-    let mut model = Model::load(&folder("llama-llama3-f16")).unwrap();
+    let mut model = Model::load(&folder("llama-llama3-f16"), Hold::Learning).unwrap();
     let target_modules = vec!["model.layers.7.self_attn.q_proj".to_string()];
     let spec = AdapterSpec { r: 4, lora_alpha: 8.0, use_rslora: false, target_modules };
     assert!(model.attach(spec, || 0.5).unwrap_err().to_string().contains("layers.7"));

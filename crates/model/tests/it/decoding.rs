@@ -1,6 +1,6 @@
 //! Decoding from the cache has the bits of a full forward pass.
 
-use model::{Chunk, Decoder, Model, Tape};
+use model::{Chunk, Decoder, Hold, Model, Tape};
 
 use crate::golden::{SMALL, folder};
 
@@ -66,13 +66,13 @@ fn check(model: &Model) {
 #[test]
 fn cache_equals_full_forward() {
     for name in ["qwen2-tiny", "qwen2-untied"].iter().chain(&SMALL) {
-        check(&Model::load(&folder(name)).unwrap());
+        check(&Model::load(&folder(name), Hold::Learning).unwrap());
     }
 }
 
 #[test]
 fn out_of_range_requests_are_refused() {
-    let model = Model::load(&folder("qwen2-tiny")).unwrap();
+    let model = Model::load(&folder("qwen2-tiny"), Hold::Learning).unwrap();
     let mut tape = Tape::default();
     let mut chunk = Chunk::default();
     chunk.push(&[5000], None);

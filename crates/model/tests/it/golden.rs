@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{Chunk, Decoder, Dtype, Model, Tape, read_tensors};
+use model::{Chunk, Decoder, Dtype, Hold, Model, Tape, read_tensors};
 use serde_json::Value;
 
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -31,7 +31,7 @@ pub(crate) fn tokens(value: &Value) -> Vec<u32> {
 /// Logits, loss, log-probs and gradients of one case, sequences packed into one chunk.
 fn check(name: &str) {
     let dir = folder(name);
-    let model = Model::load(&dir).unwrap();
+    let model = Model::load(&dir, Hold::Learning).unwrap();
     let golden = golden(&dir);
     let tensors = read_tensors(&std::fs::read(dir.join("golden.safetensors")).unwrap()).unwrap();
     let prompt = golden["prompt"].as_u64().unwrap() as usize;
@@ -110,7 +110,7 @@ fn every_family_storage_and_scaling() {
 fn greedy_generation_is_that_of_transformers() {
     for name in SMALL {
         let dir = folder(name);
-        let (model, golden) = (Model::load(&dir).unwrap(), golden(&dir));
+        let (model, golden) = (Model::load(&dir, Hold::Learning).unwrap(), golden(&dir));
         let list = |key: &str| -> Vec<Vec<u32>> {
             golden["greedy"][key].as_array().unwrap().iter().map(tokens).collect()
         };
@@ -136,10 +136,10 @@ fn best(logits: &[f32]) -> u32 {
 fn saving_rounds_to_the_type_that_was_asked_for() {
     for (name, dtype) in [("qwen3-bf16", Dtype::Bf16), ("llama-llama3-f16", Dtype::F16)] {
         let dir = tempfile::tempdir().unwrap();
-        let model = Model::load(&folder(name)).unwrap();
+        let model = Model::load(&folder(name), Hold::Learning).unwrap();
         assert_eq!(model.config.dtype, dtype);
         model.save(dir.path(), dtype).unwrap();
-        let again = Model::load(dir.path()).unwrap();
+        let again = Model::load(dir.path(), Hold::Learning).unwrap();
         assert_eq!(again.params(), model.params());
         let bytes = |dir: &Path| std::fs::read(dir.join("model.safetensors")).unwrap();
         let tensors = |dir: &Path| read_tensors(&bytes(dir)).unwrap();
@@ -151,9 +151,9 @@ fn saving_rounds_to_the_type_that_was_asked_for() {
 #[test]
 fn a_checkpoint_survives_a_round_trip() {
     for name in ["qwen2-tiny", "qwen2-untied"].iter().chain(&SMALL) {
-        let model = Model::load(&folder(name)).unwrap();
+        let model = Model::load(&folder(name), Hold::Learning).unwrap();
         let (config, weights) = model.to_bytes().unwrap();
-        let again = Model::from_bytes(std::str::from_utf8(&config).unwrap(), &weights).unwrap();
+        let again = Model::from_bytes(std::str::from_utf8(&config).unwrap(), &weights, Hold::Learning).unwrap();
         assert_eq!(again.params(), model.params());
         let f32_again = again.config.to_value(Dtype::F32);
         assert_eq!(f32_again, model.config.to_value(Dtype::F32));
@@ -164,7 +164,7 @@ fn a_checkpoint_survives_a_round_trip() {
 fn bad_checkpoints_are_named() {
     let config = std::fs::read_to_string(folder("qwen2-untied").join("config.json")).unwrap();
     let weights = std::fs::read(folder("qwen2-untied").join("model.safetensors")).unwrap();
-    let error = |config: &str, weights: &[u8]| Model::from_bytes(config, weights).unwrap_err();
+    let error = |config: &str, weights: &[u8]| Model::from_bytes(config, weights, Hold::Learning).unwrap_err();
     let mamba = config.replace("\"qwen2\"", "\"mamba\"");
     assert!(error(&mamba, &weights).to_string().contains("model_type `mamba`"));
     let wide = config.replace("\"intermediate_size\": ", "\"intermediate_size\": 1");

@@ -19,7 +19,7 @@ pub use bank::bank;
 pub use bonus::{Bonus, complexity, diversity};
 pub use prompt::{Style, ask_proposal, ask_puzzle, ask_questions};
 pub use puzzle::{Puzzle, Role, TaskKind};
-pub use reward::{Learnability, RewardTable, Solved, learnability};
+pub use reward::{Learnability, Proposed, RewardTable, Solved};
 pub use short::held_out;
 
 /// What every program of a puzzle is called.

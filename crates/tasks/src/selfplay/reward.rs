@@ -14,15 +14,26 @@ pub enum RewardTable {
     Code,
 }
 
-/// What solvers found of a proposal.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How much a puzzle teaches that a share of the attempts solved: nothing where all or none did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Learnability {
+    /// More the rarer it is solved (Absolute Zero, eq. 4).
+    OneMinusRate,
+    /// Most where half of the attempts did: four times the variance of one (as Rutherford et al.
+    /// 2024, "No Regrets", pick levels), which does not favour what is solved by luck.
+    Variance,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Proposed {
     /// It could not be read.
     Unreadable,
     /// It was read, and is no valid puzzle.
     Invalid,
-    /// It is one, and this share of the attempts solved it.
-    Rate(f64),
+    /// It is one, this much learnable.
+    Valid(f64),
 }
 
 /// What became of an attempt.
@@ -36,22 +47,25 @@ pub enum Solved {
     Right,
 }
 
-/// How much a puzzle teaches that a share `rate` of the attempts solved: nothing where all or
-/// none did, and more the rarer it is solved (eq. 4).
-pub fn learnability(rate: f64) -> f64 {
-    if rate <= 0.0 || rate >= 1.0 { 0.0 } else { 1.0 - rate }
+impl Learnability {
+    /// Of a puzzle that a share `rate` of the attempts solved; 0 to 1.
+    pub fn of(self, rate: f64) -> f64 {
+        match self {
+            _ if rate <= 0.0 || rate >= 1.0 => 0.0,
+            Self::OneMinusRate => 1.0 - rate,
+            Self::Variance => 4.0 * rate * (1.0 - rate),
+        }
+    }
 }
 
 impl RewardTable {
     /// What the proposer earns; `wrong` and `unreadable` are the penalties, below 0.
-    pub fn proposer(self, found: Learnability, wrong: f64, unreadable: f64) -> f64 {
-        match (self, found) {
-            (_, Learnability::Unreadable) | (Self::Code, Learnability::Invalid) => unreadable,
-            (Self::Paper, Learnability::Invalid) => wrong,
-            (_, Learnability::Rate(rate)) => match learnability(rate) {
-                0.0 if self == Self::Code => wrong,
-                learnability => learnability,
-            },
+    pub fn proposer(self, became: Proposed, wrong: f64, unreadable: f64) -> f64 {
+        match (self, became) {
+            (_, Proposed::Unreadable) | (Self::Code, Proposed::Invalid) => unreadable,
+            (Self::Paper, Proposed::Invalid) => wrong,
+            (Self::Code, Proposed::Valid(0.0)) => wrong,
+            (_, Proposed::Valid(learnability)) => learnability,
         }
     }
 
@@ -72,21 +86,25 @@ mod tests {
     #[test]
     fn what_everyone_or_no_one_solves_teaches_nothing() {
         // The prior project paid the mean solve rate: most for what is trivial.
-        assert_eq!(learnability(0.0), 0.0);
-        assert_eq!(learnability(1.0), 0.0);
-        assert_eq!(learnability(0.125), 0.875);
-        assert!(learnability(0.25) > learnability(0.75));
+        for learnability in [Learnability::OneMinusRate, Learnability::Variance] {
+            assert_eq!(learnability.of(0.0), 0.0);
+            assert_eq!(learnability.of(1.0), 0.0);
+        }
+        assert_eq!(Learnability::OneMinusRate.of(0.125), 0.875);
+        assert_eq!(Learnability::OneMinusRate.of(0.75), 0.25);
+        assert_eq!(Learnability::Variance.of(0.5), 1.0);
+        assert_eq!(Learnability::Variance.of(0.25), Learnability::Variance.of(0.75));
     }
 
     #[test]
     fn the_two_tables() {
-        use Learnability::{Invalid, Rate, Unreadable};
+        use Proposed::{Invalid, Unreadable, Valid};
         let row = |table: RewardTable| {
-            [Unreadable, Invalid, Rate(0.0), Rate(0.25), Rate(1.0)]
-                .map(|found| table.proposer(found, -0.5, -1.0))
+            [Unreadable, Invalid, Valid(0.0), Valid(0.75)]
+                .map(|became| table.proposer(became, -0.5, -1.0))
         };
-        assert_eq!(row(RewardTable::Paper), [-1.0, -0.5, 0.0, 0.75, 0.0]);
-        assert_eq!(row(RewardTable::Code), [-1.0, -1.0, -0.5, 0.75, -0.5]);
+        assert_eq!(row(RewardTable::Paper), [-1.0, -0.5, 0.0, 0.75]);
+        assert_eq!(row(RewardTable::Code), [-1.0, -1.0, -0.5, 0.75]);
         for table in [RewardTable::Paper, RewardTable::Code] {
             let solver = [Solved::Unreadable, Solved::Wrong, Solved::Right]
                 .map(|found| table.solver(found, -0.5, -1.0));

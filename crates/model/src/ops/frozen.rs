@@ -1,0 +1,397 @@
+//! Matrices that do not learn: held once, in few bits, and widened panel by panel.
+//!
+//! What is widened is exact, so a product with a matrix held as float16 or bfloat16 has the bits
+//! of the product with the same numbers held as float32.
+
+use std::ops::Range;
+
+use super::gemm::{NR, Right, round_up};
+
+/// How the numbers of a matrix that does not learn are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Four bytes.
+    Float32,
+    /// Two bytes, eight bits of them for the fraction.
+    Bfloat16,
+    /// Two bytes, eleven bits of them for the fraction.
+    Float16,
+    /// One byte, and a scale for each 64 inputs of an output: the largest of them is 127.
+    Int8,
+    /// Half a byte, and such a scale: the sixteen numbers that a normal distribution falls
+    /// between equally often (Dettmers et al. 2023, "QLoRA", appendix E).
+    Nf4,
+}
+
+impl Precision {
+    /// Bytes that a matrix of `output` rows of `input` takes.
+    pub fn bytes(self, output: usize, input: usize) -> usize {
+        let n = round_up(output, NR) * input;
+        let scales = round_up(output, NR) * input.div_ceil(BLOCK) * 4;
+        match self {
+            Self::Float32 => 4 * n,
+            Self::Bfloat16 | Self::Float16 => 2 * n,
+            Self::Int8 => n + scales,
+            Self::Nf4 => n / 2 + scales,
+        }
+    }
+}
+
+/// Inputs that share a scale.
+const BLOCK: usize = 64;
+
+/// The numbers of NF4, ascending.
+const NF4: [f32; 16] = [
+    -1.0,
+    -0.696_192_8,
+    -0.525_073_05,
+    -0.394_917_5,
+    -0.284_441_38,
+    -0.184_773_43,
+    -0.091_050_036,
+    0.0,
+    0.079_580_3,
+    0.160_930_2,
+    0.246_112_3,
+    0.337_915_24,
+    0.440_709_83,
+    0.562_617,
+    0.722_956_84,
+    1.0,
+];
+
+/// A matrix of `output` rows of `input`, in panels of [`NR`] rows: the numbers of a panel lie
+/// input by input, the [`NR`] rows side by side. Rows beyond the last are zero.
+#[derive(Debug, Clone)]
+pub(crate) struct Frozen {
+    output: usize,
+    input: usize,
+    numbers: Numbers,
+}
+
+#[derive(Debug, Clone)]
+enum Numbers {
+    Float32(Vec<f32>),
+    Bfloat16(Vec<u16>),
+    Float16(Vec<half::f16>),
+    /// Scales: for each panel and block of inputs, one a row.
+    Int8(Vec<i8>, Vec<f32>),
+    /// A byte holds rows `r` (low half) and `r + 16` of a panel.
+    Nf4(Vec<u8>, Vec<f32>),
+}
+
+impl Frozen {
+    /// A matrix of zeros, to be filled panel by panel.
+    pub(crate) fn zeros(precision: Precision, output: usize, input: usize) -> Self {
+        let n = round_up(output, NR) * input;
+        let scales = || vec![0.0; round_up(output, NR) * input.div_ceil(BLOCK)];
+        let numbers = match precision {
+            Precision::Float32 => Numbers::Float32(vec![0.0; n]),
+            Precision::Bfloat16 => Numbers::Bfloat16(vec![0; n]),
+            Precision::Float16 => Numbers::Float16(vec![half::f16::ZERO; n]),
+            Precision::Int8 => Numbers::Int8(vec![0; n], scales()),
+            Precision::Nf4 => Numbers::Nf4(vec![0; n / 2], scales()),
+        };
+        Self { output, input, numbers }
+    }
+
+    /// A matrix of these rows.
+    pub(crate) fn of(precision: Precision, rows: &[f32], output: usize, input: usize) -> Self {
+        let mut matrix = Self::zeros(precision, output, input);
+        for (p, rows) in rows.chunks(NR * input).enumerate() {
+            matrix.fill(p, rows);
+        }
+        matrix
+    }
+
+    pub(crate) fn output(&self) -> usize {
+        self.output
+    }
+
+    pub(crate) fn input(&self) -> usize {
+        self.input
+    }
+
+    /// Rounds rows `NR * panel` and on, at most [`NR`], to what is held.
+    pub(crate) fn fill(&mut self, panel: usize, rows: &[f32]) {
+        let d = self.input;
+        let at = |r: usize, i: usize| panel * NR * d + i * NR + r;
+        let rows = rows.chunks_exact(d).enumerate();
+        match &mut self.numbers {
+            Numbers::Float32(to) => {
+                rows.for_each(|(r, row)| place(row, |i, x| to[at(r, i)] = x));
+            }
+            Numbers::Bfloat16(to) => {
+                let bits = |x| half::bf16::from_f32(x).to_bits();
+                rows.for_each(|(r, row)| place(row, |i, x| to[at(r, i)] = bits(x)));
+            }
+            Numbers::Float16(to) => {
+                let half = half::f16::from_f32;
+                rows.for_each(|(r, row)| place(row, |i, x| to[at(r, i)] = half(x)));
+            }
+            Numbers::Int8(to, scales) => {
+                let scales = &mut scales[panel * NR * d.div_ceil(BLOCK)..];
+                for (r, row) in rows {
+                    scale_blocks(row, r, 127.0, scales);
+                    place(row, |i, x| to[at(r, i)] = code_int8(x, scales[i / BLOCK * NR + r]));
+                }
+            }
+            Numbers::Nf4(to, scales) => {
+                let scales = &mut scales[panel * NR * d.div_ceil(BLOCK)..];
+                for (r, row) in rows {
+                    scale_blocks(row, r, 1.0, scales);
+                    place(row, |i, x| {
+                        let code = code_nf4(x, scales[i / BLOCK * NR + r]);
+                        let byte = &mut to[(panel * d + i) * (NR / 2) + r % (NR / 2)];
+                        *byte |= code << (r / (NR / 2) * 4);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Writes inputs `inputs` of a panel, [`NR`] rows side by side.
+    fn widen(&self, panel: usize, inputs: Range<usize>, out: &mut [f32]) {
+        let from = panel * NR * self.input + inputs.start * NR;
+        let span = from..from + inputs.len() * NR;
+        let scales_from = panel * NR * self.input.div_ceil(BLOCK);
+        match &self.numbers {
+            Numbers::Float32(x) => out.copy_from_slice(&x[span]),
+            Numbers::Bfloat16(x) => widen_bf16(&x[span], out),
+            Numbers::Float16(x) => {
+                use half::slice::HalfFloatSliceExt as _;
+                x[span].convert_to_f32_slice(out);
+            }
+            Numbers::Int8(x, scales) => {
+                widen_int8(&x[span], &scales[scales_from..], inputs.start, out);
+            }
+            Numbers::Nf4(x, scales) => {
+                let bytes = &x[span.start / 2..span.end / 2];
+                widen_nf4(bytes, &scales[scales_from..], inputs.start, out);
+            }
+        }
+    }
+
+    /// Copies a row.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        let mut wide = [0.0; NR];
+        for (i, x) in out.iter_mut().enumerate() {
+            self.widen(row / NR, i..i + 1, &mut wide);
+            *x = wide[row % NR];
+        }
+    }
+
+    /// All rows.
+    pub(crate) fn rows(&self) -> Vec<f32> {
+        let mut rows = vec![0.0; self.output * self.input];
+        let mut wide = vec![0.0; NR * self.input];
+        for (p, rows) in rows.chunks_mut(NR * self.input).enumerate() {
+            self.widen(p, 0..self.input, &mut wide);
+            for (r, row) in rows.chunks_exact_mut(self.input).enumerate() {
+                row.iter_mut().zip(wide[r..].iter().step_by(NR)).for_each(|(x, y)| *x = *y);
+            }
+        }
+        rows
+    }
+}
+
+fn place(row: &[f32], mut to: impl FnMut(usize, f32)) {
+    row.iter().enumerate().for_each(|(i, x)| to(i, *x));
+}
+
+/// Writes the scale of each block of row `r`: its largest magnitude has code `largest`.
+fn scale_blocks(row: &[f32], r: usize, largest: f32, scales: &mut [f32]) {
+    for (block, scale) in row.chunks(BLOCK).zip(scales[r..].iter_mut().step_by(NR)) {
+        *scale = block.iter().fold(0.0, |m, x| f32::max(m, x.abs())) / largest;
+    }
+}
+
+fn code_int8(x: f32, scale: f32) -> i8 {
+    if scale == 0.0 { 0 } else { (x / scale).round_ties_even() as i8 }
+}
+
+/// The nearest of the sixteen.
+fn code_nf4(x: f32, scale: f32) -> u8 {
+    let x = if scale == 0.0 { 0.0 } else { x / scale };
+    NF4.windows(2).take_while(|pair| x > (pair[0] + pair[1]) / 2.0).count() as u8
+}
+
+super::kernel! {
+    fn widen_bf16 / widen_bf16_body (from: &[u16], out: &mut [f32])
+}
+
+#[inline(always)]
+fn widen_bf16_body<const F: bool>(from: &[u16], out: &mut [f32]) {
+    for (x, bits) in out.iter_mut().zip(from) {
+        *x = f32::from_bits(u32::from(*bits) << 16);
+    }
+}
+
+super::kernel! {
+    /// `scales` are those of the panel, `first` the first input.
+    fn widen_int8 / widen_int8_body (from: &[i8], scales: &[f32], first: usize, out: &mut [f32])
+}
+
+#[inline(always)]
+fn widen_int8_body<const F: bool>(from: &[i8], scales: &[f32], first: usize, out: &mut [f32]) {
+    let (out, from) = (out.as_chunks_mut::<NR>().0, from.as_chunks::<NR>().0);
+    for (i, (out, from)) in out.iter_mut().zip(from).enumerate() {
+        let scales = &scales.as_chunks::<NR>().0[(first + i) / BLOCK];
+        for ((x, code), scale) in out.iter_mut().zip(from).zip(scales) {
+            *x = f32::from(*code) * scale;
+        }
+    }
+}
+
+super::kernel! {
+    /// As [`widen_int8`].
+    fn widen_nf4 / widen_nf4_body (from: &[u8], scales: &[f32], first: usize, out: &mut [f32])
+}
+
+#[inline(always)]
+fn widen_nf4_body<const F: bool>(from: &[u8], scales: &[f32], first: usize, out: &mut [f32]) {
+    let (out, from) = (out.as_chunks_mut::<NR>().0, from.as_chunks::<{ NR / 2 }>().0);
+    for (i, (out, from)) in out.iter_mut().zip(from).enumerate() {
+        let scales = &scales.as_chunks::<NR>().0[(first + i) / BLOCK];
+        let (low, high) = out.split_at_mut(NR / 2);
+        for (x, code) in low.iter_mut().zip(from) {
+            *x = NF4[usize::from(code & 15)];
+        }
+        for (x, code) in high.iter_mut().zip(from) {
+            *x = NF4[usize::from(code >> 4)];
+        }
+        out.iter_mut().zip(scales).for_each(|(x, scale)| *x *= scale);
+    }
+}
+
+/// A frozen matrix as the right-hand side of `x W^T`: the panels that it is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Transposed<'a>(pub(crate) &'a Frozen);
+
+impl Right for Transposed<'_> {
+    const ROWS: usize = 1024;
+
+    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, room: &'r mut Vec<f32>) -> (&'r [f32], usize) {
+        if let Numbers::Float32(x) = &self.0.numbers {
+            return (&x[j0 * self.0.input + k.start * NR..], NR);
+        }
+        room.resize(room.len().max(k.len() * NR), 0.0);
+        let out = &mut room[..k.len() * NR];
+        self.0.widen(j0 / NR, k, out);
+        (out, NR)
+    }
+}
+
+/// A frozen matrix as the right-hand side of `dy W`: its panels turned, a square at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'a>(pub(crate) &'a Frozen);
+
+impl Right for Plain<'_> {
+    const ROWS: usize = 1024;
+
+    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, room: &'r mut Vec<f32>) -> (&'r [f32], usize) {
+        let inputs = j0..self.0.input.min(j0 + NR);
+        let mut square = [0.0f32; NR * NR];
+        let turned = round_up(k.len(), NR) * NR;
+        room.resize(room.len().max(turned), 0.0);
+        let panels = room[..turned].chunks_exact_mut(NR * NR);
+        for (p, out) in (k.start / NR..).zip(panels) {
+            self.0.widen(p, inputs.clone(), &mut square[..inputs.len() * NR]);
+            turn(&square, out);
+        }
+        (&room[..k.len() * NR], NR)
+    }
+}
+
+super::kernel! {
+    /// Transposes a square of [`NR`].
+    fn turn / turn_body (from: &[f32], to: &mut [f32])
+}
+
+#[inline(always)]
+fn turn_body<const F: bool>(from: &[f32], to: &mut [f32]) {
+    for (j, to) in to.chunks_exact_mut(NR).take(NR).enumerate() {
+        for (i, x) in to.iter_mut().enumerate() {
+            *x = from[i * NR + j];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{Panels, View, gemm};
+
+    fn numbers(n: usize, by: u32) -> Vec<f32> {
+        (0..n as u32).map(|i| (i.wrapping_mul(by) % 1999) as f32 / 1000.0 - 1.0).collect()
+    }
+
+    const ALL: [Precision; 5] = [
+        Precision::Float32,
+        Precision::Bfloat16,
+        Precision::Float16,
+        Precision::Int8,
+        Precision::Nf4,
+    ];
+
+    /// Products with what is held have the bits of products with the same numbers in float32.
+    #[test]
+    fn products_have_the_bits_of_float32() {
+        for (output, input, m) in [(33, 70, 3), (64, 300, 9), (300, 32, 40), (5, 1, 1)] {
+            let weight = numbers(output * input, 7919);
+            for precision in ALL {
+                let frozen = Frozen::of(precision, &weight, output, input);
+                let rows = frozen.rows();
+                let mut row = vec![0.0; input];
+                frozen.row(output - 1, &mut row);
+                assert_eq!(row, rows[(output - 1) * input..]);
+                let (x, dy) = (numbers(m * input, 31), numbers(m * output, 37));
+                let mut panels = Panels::default();
+                let (mut y, mut same) = (vec![0.0; m * output], vec![0.0; m * output]);
+                panels.pack(View::transposed(&rows, input), input, output);
+                let shape = (m, output, input);
+                gemm(&mut same, output, shape, View::rows(&x, input), panels.rhs(), false);
+                gemm(&mut y, output, shape, View::rows(&x, input), Transposed(&frozen), false);
+                assert_eq!(y, same, "{precision:?} {shape:?}");
+                let (mut dx, mut same) = (vec![0.5; m * input], vec![0.5; m * input]);
+                panels.pack(View::rows(&rows, input), output, input);
+                let shape = (m, input, output);
+                gemm(&mut same, input, shape, View::rows(&dy, output), panels.rhs(), true);
+                gemm(&mut dx, input, shape, View::rows(&dy, output), Plain(&frozen), true);
+                assert_eq!(dx, same, "{precision:?} {shape:?}");
+            }
+        }
+    }
+
+    /// How far what is held may be from what was given, as a share of the block's largest.
+    #[test]
+    fn rounding_is_as_small_as_the_bits_allow() {
+        let (output, input) = (40, 130);
+        let weight = numbers(output * input, 104_729);
+        for (precision, share) in [
+            (Precision::Float32, 0.0),
+            (Precision::Bfloat16, 1.0 / 256.0),
+            (Precision::Float16, 1.0 / 2048.0),
+            (Precision::Int8, 0.5 / 127.0 + 1e-6),
+            (Precision::Nf4, (1.0 - 0.696_192_8) / 2.0 + 1e-6),
+        ] {
+            let held = Frozen::of(precision, &weight, output, input).rows();
+            for (row, held) in weight.chunks(input).zip(held.chunks(input)) {
+                for (block, held) in row.chunks(BLOCK).zip(held.chunks(BLOCK)) {
+                    let largest = block.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+                    for (x, y) in block.iter().zip(held) {
+                        assert!((x - y).abs() <= share * largest, "{precision:?}: {x} {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_of_nf4_is_its_own_number() {
+        for (code, x) in NF4.iter().enumerate() {
+            assert_eq!(usize::from(code_nf4(3.0 * x, 3.0)), code);
+        }
+        assert_eq!(NF4[usize::from(code_nf4(0.0, 0.0))], 0.0);
+    }
+}
