@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use generate::{Filter, Sampling};
 
 use crate::{
-    policy::{Chat, SaveDtype, Source},
+    policy::{Chat, LoadDtype, SaveDtype, Source},
     recipe::CorpusName,
 };
 
@@ -341,11 +341,16 @@ pub(crate) struct ModelArgs {
     /// Open no socket: a hub name must be in the local cache.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// How the weights are held in memory; auto is as they are stored.
+    #[arg(long, default_value = "auto")]
+    pub(crate) load_dtype: LoadDtype,
 }
 
 impl ModelArgs {
     pub(crate) fn source(&self) -> Source<'_> {
-        Source { name: &self.model, chat: self.chat, offline: self.offline }
+        let Self { model: name, chat, offline, load_dtype } = self;
+        let (chat, offline, dtype) = (*chat, *offline, *load_dtype);
+        Source { name, chat, offline, dtype, learns: false }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use model::{AdapterSpec, ChatTemplate, Dtype, Message, Model, Tokenizer};
+use model::{AdapterSpec, ChatTemplate, Dtype, Hold, Message, Model, Precision, Tokenizer};
 use rand::Rng as _;
 use serde_json::{Map, Value, json};
 use tasks::Task;
@@ -64,6 +64,41 @@ pub(crate) enum Chat {
     Never,
 }
 
+/// How matrices that do not learn are held in memory.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub(crate) enum LoadDtype {
+    /// As they are stored.
+    Auto,
+    /// Four bytes a weight.
+    Float32,
+    /// Two bytes.
+    Bfloat16,
+    /// Two bytes.
+    Float16,
+    /// One byte, with a scale for 64 weights.
+    Int8,
+    /// Half a byte, with a scale for 64 weights (QLoRA's).
+    Nf4,
+}
+
+impl LoadDtype {
+    /// None: as stored.
+    pub(crate) fn precision(self) -> Option<Precision> {
+        Some(match self {
+            Self::Auto => return None,
+            Self::Float32 => Precision::Float32,
+            Self::Bfloat16 => Precision::Bfloat16,
+            Self::Float16 => Precision::Float16,
+            Self::Int8 => Precision::Int8,
+            Self::Nf4 => Precision::Nf4,
+        })
+    }
+}
+
 /// How weights are written.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
@@ -97,6 +132,22 @@ pub(crate) struct Source<'a> {
     pub(crate) chat: Chat,
     /// Whether no socket may be opened.
     pub(crate) offline: bool,
+    pub(crate) dtype: LoadDtype,
+    /// Whether all weights learn, unless the model comes with an adapter.
+    pub(crate) learns: bool,
+}
+
+impl Source<'_> {
+    fn hold(&self) -> Result<Hold> {
+        match (self.learns, self.dtype) {
+            (false, dtype) => Ok(Hold::Frozen(dtype.precision())),
+            (true, LoadDtype::Auto | LoadDtype::Float32) => Ok(Hold::Learning),
+            (true, _) => bail!(
+                "weights that learn are float32: set model.load_dtype to \"auto\", or model.adapter.r \
+                 above 0 to learn by an adapter"
+            ),
+        }
+    }
 }
 
 /// A model with its tokenizer.
@@ -122,7 +173,7 @@ impl Policy {
             if source.chat == Chat::Always {
                 bail!("an embedded model has no chat template; use chat `auto` or `never`");
             }
-            let model = Model::from_bytes(embedded.config, embedded.weights)?;
+            let model = Model::from_bytes(embedded.config, embedded.weights, source.hold()?)?;
             let mut policy = Self::new(model, Tokenizer::from_bytes(embedded.tokenizer)?)?;
             policy.base = embedded.name.to_string();
             return Ok(policy);
@@ -143,7 +194,8 @@ impl Policy {
         let Some(name) = config["base_model_name_or_path"].as_str() else {
             bail!("{ADAPTER_CONFIG} has no `base_model_name_or_path`");
         };
-        let mut policy = Self::load(&Source { name, ..*source }).context("its base model")?;
+        let mut policy =
+            Self::load(&Source { name, learns: false, ..*source }).context("its base model")?;
         policy.read_adapter(dir)?;
         Ok(policy)
     }
@@ -155,7 +207,7 @@ impl Policy {
             chat: None,
             bos: None,
             companions: Vec::new(),
-            model: Model::load(dir)?,
+            model: Model::load(dir, source.hold()?)?,
             tokenizer: Tokenizer::load(dir)?,
         };
         for name in COMPANIONS.iter().filter(|name| dir.join(name).exists()) {
@@ -345,7 +397,7 @@ impl Policy {
     /// Puts back what was learnt and saved in `dir`.
     pub(crate) fn restore(&mut self, dir: &Path) -> Result<()> {
         if self.model.adapter().is_none() {
-            self.model = Model::load(dir)?;
+            self.model = Model::load(dir, Hold::Learning)?;
             return Ok(());
         }
         self.model.drop_adapter();

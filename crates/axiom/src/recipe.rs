@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     method::Method,
-    policy::{Chat, Policy, SaveDtype, Source},
+    policy::{Chat, LoadDtype, Policy, SaveDtype, Source},
     seed::Seed,
     selfplay::SelfplayRecipe,
     state::Totals,
@@ -110,6 +110,7 @@ impl BudgetRecipe {
 pub(crate) struct ModelRecipe {
     pub(crate) path: String,
     pub(crate) chat: Chat,
+    pub(crate) load_dtype: LoadDtype,
     pub(crate) save_dtype: SaveDtype,
     pub(crate) adapter: AdapterRecipe,
 }
@@ -150,6 +151,7 @@ pub(crate) struct LearnRecipe {
     pub(crate) lr_end: f64,
     pub(crate) warmup_steps: u64,
     pub(crate) grad_norm_max: f64,
+    pub(crate) gradient_checkpointing: bool,
     pub(crate) weight_decay: f32,
     pub(crate) num_iterations: usize,
     pub(crate) minibatches: usize,
@@ -287,7 +289,9 @@ impl Recipe {
 
     /// The policy that the run starts from, with the adapter that it learns by.
     pub(crate) fn policy(&self, offline: bool) -> Result<Policy> {
-        let source = Source { name: &self.model.path, chat: self.model.chat, offline };
+        let ModelRecipe { path, chat, load_dtype, adapter, .. } = &self.model;
+        let (chat, dtype, learns) = (*chat, *load_dtype, adapter.r == 0);
+        let source = Source { name: path, chat, offline, dtype, learns };
         let mut policy = Policy::load(&source)?;
         let Some(spec) = self.model.adapter.spec() else { return Ok(policy) };
         match policy.model.adapter() {

@@ -143,7 +143,7 @@ impl Rig {
             reference: method.needs_reference().then(|| params.to_vec()),
             slow: (recipe.slow.share > 0.0).then(|| Ema::new(params)),
         };
-        let mut learner = Learner::new(optimizer(&recipe), params.len());
+        let mut learner = learner(&recipe, params.len());
         if method.needs_values() {
             let head = ValueHead::new(policy.model.config.hidden_size);
             learner = learner.with_value_head(head, recipe.learn.value_lr_factor);
@@ -363,7 +363,7 @@ impl Rig {
     pub(crate) fn put_value_head(&mut self, head: ValueHead) {
         let (first, second, t) = self.learner.state();
         let (first, second) = (first.to_vec(), second.to_vec());
-        let mut learner = Learner::new(optimizer(&self.recipe), first.len())
+        let mut learner = learner(&self.recipe, first.len())
             .with_value_head(head, self.recipe.learn.value_lr_factor);
         learner.restore(first, second, t);
         self.learner = learner;
@@ -373,7 +373,7 @@ impl Rig {
     pub(crate) fn restart_policy(&mut self) {
         if let Some(reference) = self.copies.reference.take() {
             self.set_weights(&reference);
-            self.learner = Learner::new(optimizer(&self.recipe), reference.len());
+            self.learner = learner(&self.recipe, reference.len());
             self.copies.reference = Some(reference);
         }
     }
@@ -454,14 +454,16 @@ impl Rig {
     }
 }
 
-fn optimizer(recipe: &Recipe) -> OptimizerSpec {
-    OptimizerSpec {
+/// A learner of `n_params` numbers, without a critic.
+fn learner(recipe: &Recipe, n_params: usize) -> Learner {
+    let spec = OptimizerSpec {
         beta1: 0.9,
         beta2: 0.98,
         eps: 1e-8,
         weight_decay: recipe.learn.weight_decay,
         grad_norm_max: recipe.learn.grad_norm_max,
-    }
+    };
+    Learner::new(spec, n_params).recomputing(recipe.learn.gradient_checkpointing)
 }
 
 /// The verified programs that a run has before its first step.

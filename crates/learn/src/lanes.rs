@@ -51,6 +51,8 @@ impl Sums {
 /// The buffers of a step.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
+    /// Whether backward passes run the blocks once more.
+    pub(crate) recompute: bool,
     lanes: Vec<Lane>,
     tapes: Vec<Tape>,
 }
@@ -76,7 +78,8 @@ impl Lanes {
     /// A tape for each thread that finds work among `n` pieces.
     pub(crate) fn tapes(&mut self, Threads(threads): Threads, n: usize) -> &mut [Tape] {
         let threads = threads.clamp(1, n.max(1));
-        self.tapes.resize_with(threads.max(self.tapes.len()), Tape::default);
+        let tape = || Tape::recomputing(self.recompute);
+        self.tapes.resize_with(threads.max(self.tapes.len()), tape);
         &mut self.tapes[..threads]
     }
 

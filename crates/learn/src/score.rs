@@ -32,7 +32,7 @@ pub(crate) fn score(
         parts.iter().map(|_| Ok(Vec::new())).collect();
     let tapes = lanes.tapes(threads, parts.len());
     share_with(tapes, parts.iter().zip(&mut found), |tape, (part, found)| {
-        *found = net.model.forward(&part.chunk, net.temperature, tape).map(|()| {
+        *found = net.model.score(&part.chunk, net.temperature, tape).map(|()| {
             let mut at = 0;
             let each = part.sequences.iter().map(|s| {
                 at += s.tokens.len();

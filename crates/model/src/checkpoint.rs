@@ -28,11 +28,7 @@ impl Model {
         Self::from_tensors(Config::parse(config)?, &Tensors::from_bytes(weights)?, hold)
     }
 
-    fn from_tensors(
-        config: Config,
-        tensors: &Tensors<'_>,
-        hold: Hold,
-    ) -> Result<Self, ModelError> {
+    fn from_tensors(config: Config, tensors: &Tensors<'_>, hold: Hold) -> Result<Self, ModelError> {
         let flat = if hold == Hold::Learning { Flat::All } else { Flat::Vectors };
         let (places, layout) = Places::new(&config, flat);
         refuse_unknown(&config, &layout, tensors)?;

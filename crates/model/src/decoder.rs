@@ -20,6 +20,21 @@ struct Prompt {
     values: Vec<Panels>,
 }
 
+impl Prompt {
+    /// Adds a layer's keys and values, which begin at row `start` of those of a chunk.
+    fn add_layer(&mut self, (k, v): (&[f32], &[f32]), start: usize, c: &Config) {
+        let (d, ld) = (c.head_dim, c.kv_size());
+        for head in 0..c.num_key_value_heads {
+            let at = start * ld + head * d;
+            let (mut keys_t, mut values) = (Panels::default(), Panels::default());
+            keys_t.pack(View::transposed(&k[at..], ld), d, self.len);
+            values.pack(View::rows(&v[at..], ld), self.len, d);
+            self.keys_t.push(keys_t);
+            self.values.push(values);
+        }
+    }
+}
+
 /// One sequence being decoded.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -140,14 +155,22 @@ impl<'m> Decoder<'m> {
             chunk.push(prompt, None);
             chunk.targets.push((chunk.tokens.len() - 1, 0));
         }
-        self.model.forward(&chunk, 1.0, tape)?;
+        let first = self.prompts.len();
+        let prompt =
+            |(prompt, _): &(&[u32], usize)| Prompt { len: prompt.len(), ..Prompt::default() };
+        self.prompts.extend(groups.iter().map(prompt));
+        let (model, prompts) = (self.model, &mut self.prompts[first..]);
+        model.read(&chunk, 1.0, tape, |_, k, v| {
+            for (prompt, segment) in prompts.iter_mut().zip(&chunk.segments) {
+                prompt.add_layer((k, v), segment.start, &model.config);
+            }
+        })?;
         let mut logits = vec![0.0; groups.len() * vocab];
         self.model.head.logits(tape.selected(), groups.len(), &mut logits);
-        let segments = chunk.segments.iter().zip(logits.chunks_exact(vocab));
-        for ((prompt, n), (segment, logits)) in groups.iter().zip(segments) {
-            self.prompts.push(self.cache_prompt(tape, segment.start, prompt.len()));
+        let rows = logits.chunks_exact(vocab);
+        for (prompt, ((_, n), logits)) in (first..).zip(groups.iter().zip(rows)) {
             for _ in 0..*n {
-                let (prompt, slot) = (self.prompts.len() - 1, self.rows.len());
+                let slot = self.rows.len();
                 self.rows.push(Row { prompt, slot, len: 0 });
                 self.logits.extend_from_slice(logits);
             }
@@ -209,24 +232,6 @@ impl<'m> Decoder<'m> {
         rms_norm(&s.x, norm, c.rms_norm_eps as f32, &mut s.normed, &mut s.rstd);
         self.logits.resize(n * c.vocab_size, 0.0);
         model.head.logits(&s.normed, n, &mut self.logits);
-    }
-
-    fn cache_prompt(&self, tape: &Tape, start: usize, len: usize) -> Prompt {
-        let c = &self.model.config;
-        let (d, ld) = (c.head_dim, c.kv_size());
-        let mut prompt = Prompt { len, ..Prompt::default() };
-        for layer in 0..c.num_hidden_layers {
-            let (k, v) = tape.keys_values(layer);
-            for head in 0..c.num_key_value_heads {
-                let at = start * ld + head * d;
-                let (mut keys_t, mut values) = (Panels::default(), Panels::default());
-                keys_t.pack(View::transposed(&k[at..], ld), d, len);
-                values.pack(View::rows(&v[at..], ld), len, d);
-                prompt.keys_t.push(keys_t);
-                prompt.values.push(values);
-            }
-        }
-        prompt
     }
 
     fn block(&mut self, layer: usize, n: usize) {

@@ -278,11 +278,7 @@ impl View for Part<'_> {
 }
 
 /// Writes named tensors into `path`, one at a time, syncs the file and reads it back.
-pub(crate) fn write_file(
-    path: &Path,
-    parts: &[Named<'_>],
-    dtype: Dtype,
-) -> Result<(), ModelError> {
+pub(crate) fn write_file(path: &Path, parts: &[Named<'_>], dtype: Dtype) -> Result<(), ModelError> {
     let bad = |what: String| Err(ModelError::Tensors(what));
     let fits = |x: &f32| half::f16::from_f32(*x).is_finite();
     let fit = |data: &Source<'_>| dtype != Dtype::F16 || data.floats().iter().all(fits);

@@ -26,6 +26,16 @@ pub struct Slopes<'a> {
     pub hidden: (&'a [f32], &'a [f32]),
 }
 
+/// What a forward pass keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// All that a backward pass needs.
+    All,
+    /// The inputs of the blocks.
+    Inputs,
+    Nothing,
+}
+
 /// What one block keeps for its backward pass; rows are tokens.
 #[derive(Debug, Default)]
 struct LayerTape {
@@ -52,7 +62,15 @@ struct LayerTape {
 /// Everything a forward and a backward pass write, reused from chunk to chunk.
 #[derive(Debug, Default)]
 pub struct Tape {
+    /// Whether a block keeps only its input, and its backward pass runs it once more (Chen et al.
+    /// 2016, "Training deep nets with sublinear memory cost").
+    recompute: bool,
+    /// Whether the last forward pass kept what a backward pass needs.
+    kept: bool,
+    /// One for each block, or one for all.
     layers: Vec<LayerTape>,
+    /// The inputs of the blocks, where they are run again.
+    inputs: Vec<Vec<f32>>,
     spans: Vec<Span>,
     positions: Vec<usize>,
     x: Vec<f32>,
@@ -83,6 +101,12 @@ pub struct Tape {
 }
 
 impl Tape {
+    /// A tape that holds one block's activations at a time, for a third more arithmetic.
+    #[must_use]
+    pub fn recomputing(recompute: bool) -> Self {
+        Self { recompute, ..Self::default() }
+    }
+
     /// The log-prob of each target of the last forward pass, in the order of the chunk.
     pub fn log_probs(&self) -> &[f32] {
         &self.log_probs
@@ -97,11 +121,6 @@ impl Tape {
     pub fn hidden(&self, target: usize) -> &[f32] {
         let width = self.selected.len() / self.rows.len();
         &self.selected[self.places[target] * width..][..width]
-    }
-
-    /// The keys (rotated) and values of a layer after a forward pass.
-    pub(crate) fn keys_values(&self, layer: usize) -> (&[f32], &[f32]) {
-        (&self.layers[layer].k, &self.layers[layer].v)
     }
 
     /// The entropy, in nats, of the distribution at each target.
@@ -135,7 +154,33 @@ impl Model {
         tape: &mut Tape,
     ) -> Result<(), ModelError> {
         tape.low.off = false;
-        self.run(chunk, temperature, tape)
+        let keep = if tape.recompute { Keep::Inputs } else { Keep::All };
+        self.run(chunk, temperature, keep, tape, |_, _, _| {})
+    }
+
+    /// The same for when no backward pass follows: nothing is kept for one.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn score(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        tape: &mut Tape,
+    ) -> Result<(), ModelError> {
+        self.read(chunk, temperature, tape, |_, _, _| {})
+    }
+
+    /// As [`Model::score`], and shows each layer's keys (rotated) and values.
+    pub(crate) fn read(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        tape: &mut Tape,
+        see: impl FnMut(usize, &[f32], &[f32]),
+    ) -> Result<(), ModelError> {
+        tape.low.off = false;
+        self.run(chunk, temperature, Keep::Nothing, tape, see)
     }
 
     /// The same with the adapter left out: the reference policy of a model that learns by one.
@@ -149,14 +194,27 @@ impl Model {
         tape: &mut Tape,
     ) -> Result<(), ModelError> {
         tape.low.off = true;
-        self.run(chunk, temperature, tape)
+        self.run(chunk, temperature, Keep::Nothing, tape, |_, _, _| {})
     }
 
-    fn run(&self, chunk: &Chunk, temperature: f32, tape: &mut Tape) -> Result<(), ModelError> {
+    fn run(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        keep: Keep,
+        tape: &mut Tape,
+        mut see: impl FnMut(usize, &[f32], &[f32]),
+    ) -> Result<(), ModelError> {
         chunk.check(&self.config)?;
-        self.prepare(chunk, tape);
-        for layer in 0..self.config.num_hidden_layers {
-            self.block(layer, chunk.tokens.len(), tape);
+        let layers = self.config.num_hidden_layers;
+        self.prepare(chunk, keep, tape);
+        for layer in 0..layers {
+            if keep == Keep::Inputs {
+                tape.inputs[layer].clone_from(&tape.x);
+            }
+            let place = if keep == Keep::All { layer } else { 0 };
+            self.block(layer, place, chunk.tokens.len(), tape);
+            see(layer, &tape.layers[place].k, &tape.layers[place].v);
         }
         self.finish(chunk, 1.0 / temperature, tape);
         Ok(())
@@ -193,11 +251,17 @@ impl Model {
         for others in [slopes.entropies, slopes.hidden.0] {
             assert!([0, n].contains(&others.len()), "one derivative a target");
         }
-        assert!(!tape.low.off, "the reference does not learn");
+        assert!(tape.kept, "a forward pass comes before, one that keeps what this one needs");
         assert!(self.adapter.is_some() || !self.is_frozen(), "a frozen model learns by an adapter");
         self.finish_backward(chunk, 1.0 / temperature, slopes, grads, tape);
+        let n = chunk.tokens.len();
         for layer in (0..self.config.num_hidden_layers).rev() {
-            self.block_backward(layer, chunk.tokens.len(), grads, tape);
+            let place = if tape.recompute { 0 } else { layer };
+            if tape.recompute {
+                std::mem::swap(&mut tape.x, &mut tape.inputs[layer]);
+                self.block(layer, place, n, tape);
+            }
+            self.block_backward(layer, place, grads, tape);
         }
         if self.adapter.is_some() {
             return;
@@ -217,25 +281,34 @@ impl Model {
         }
     }
 
-    fn prepare(&self, chunk: &Chunk, tape: &mut Tape) {
+    fn prepare(&self, chunk: &Chunk, keep: Keep, tape: &mut Tape) {
         let d = self.config.hidden_size;
+        let layers = self.config.num_hidden_layers;
+        let (held, inputs) = match keep {
+            Keep::All => (layers, 0),
+            Keep::Inputs => (1, layers),
+            Keep::Nothing => (1, 0),
+        };
+        tape.kept = keep != Keep::Nothing;
+        tape.layers.resize_with(held.max(tape.layers.len()), LayerTape::default);
+        tape.inputs.resize_with(inputs.max(tape.inputs.len()), Vec::new);
         tape.spans = chunk.spans();
         tape.positions.clear();
         for span in &tape.spans {
             tape.positions.extend(span.prefix.1..span.prefix.1 + span.len);
         }
-        tape.layers.resize_with(self.config.num_hidden_layers, LayerTape::default);
         sized(&mut tape.x, chunk.tokens.len() * d);
         for (token, x) in chunk.tokens.iter().zip(tape.x.chunks_exact_mut(d)) {
             self.embed(*token, x);
         }
     }
 
-    fn block(&self, layer: usize, n: usize, tape: &mut Tape) {
+    /// Runs a block, whose activations go to `place` of the tape.
+    fn block(&self, layer: usize, place: usize, n: usize, tape: &mut Tape) {
         let c = &self.config;
         let (d, f) = (c.hidden_size, c.intermediate_size);
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
-        let t = &mut tape.layers[layer];
+        let t = &mut tape.layers[place];
         for (buffer, width) in [
             (&mut t.norm1, d),
             (&mut t.rstd1, 1),
@@ -299,11 +372,12 @@ impl Model {
         }
     }
 
-    fn block_backward(&self, layer: usize, n: usize, grads: &mut [f32], tape: &mut Tape) {
+    fn block_backward(&self, layer: usize, place: usize, grads: &mut [f32], tape: &mut Tape) {
+        let n = tape.positions.len();
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
         let (d, dq, f) =
             (self.config.hidden_size, self.config.q_size(), self.config.intermediate_size);
-        let t = &mut tape.layers[layer];
+        let t = &mut tape.layers[place];
         let (packed, low) = (&mut tape.packed, &mut tape.low);
 
         // Feed-forward: dx is the gradient of the block's output and, through the residual,
@@ -335,8 +409,8 @@ impl Model {
         let dqkv = (&mut tape.dq[..], &mut tape.dk[..], &mut tape.dv[..]);
         let scratch = &mut tape.attention;
         attend_backward(qkv, &tape.dmid, dqkv, self.heads(), &tape.spans, scratch);
-        self.queries_keys_backward(layer, grads, tape);
-        let t = &mut tape.layers[layer];
+        self.queries_keys_backward(layer, place, grads, tape);
+        let t = &mut tape.layers[place];
         let (packed, low) = (&mut tape.packed, &mut tape.low);
         packed.pack(View::rows(&t.norm1, d), n, d);
         let parts = [(&w.q, &at.q, &tape.dq), (&w.k, &at.k, &tape.dk), (&w.v, &at.v, &tape.dv)];
@@ -350,7 +424,13 @@ impl Model {
     }
 
     /// Takes the gradients of queries and keys back through rotation and norms.
-    fn queries_keys_backward(&self, layer: usize, grads: &mut [f32], tape: &mut Tape) {
+    fn queries_keys_backward(
+        &self,
+        layer: usize,
+        place: usize,
+        grads: &mut [f32],
+        tape: &mut Tape,
+    ) {
         let (dq, dk) = (self.config.q_size(), self.config.kv_size());
         for (i, position) in tape.positions.iter().enumerate() {
             self.rope.apply_backward(&mut tape.dq[i * dq..][..dq], *position);
@@ -358,7 +438,7 @@ impl Model {
         }
         let Some((q_norm, k_norm)) = &self.places.layers[layer].qk_norm else { return };
         // The rotated queries and keys are not needed any more: their memory takes the result.
-        let t = &mut tape.layers[layer];
+        let t = &mut tape.layers[place];
         for (dy, dx, raw, rstd, norm) in [
             (&mut tape.dq, &mut t.q, &t.raw_q, &t.rstd_q, q_norm),
             (&mut tape.dk, &mut t.k, &t.raw_k, &t.rstd_k, k_norm),

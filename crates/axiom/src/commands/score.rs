@@ -44,7 +44,7 @@ fn score(policy: &Policy, line: &str, tape: &mut Tape) -> Result<Value> {
     let mut chunk = Chunk::default();
     chunk.push(&tokens, None);
     chunk.targets = tokens[1..].iter().enumerate().map(|(i, t)| (i, *t)).collect();
-    policy.model.forward(&chunk, 1.0, tape).context("cannot score the tokens")?;
+    policy.model.score(&chunk, 1.0, tape).context("cannot score the tokens")?;
     // The first token has nothing before it.
     let logprobs: Vec<Option<f32>> =
         std::iter::once(None).chain(tape.log_probs().iter().copied().map(Some)).collect();

@@ -22,6 +22,7 @@ const TRL: &[(&str, &str)] = &[
     ("learning_rate", "learn.lr"),
     ("warmup_steps", "learn.warmup_steps"),
     ("max_grad_norm", "learn.grad_norm_max"),
+    ("gradient_checkpointing", "learn.gradient_checkpointing"),
     ("weight_decay", "learn.weight_decay"),
     ("num_generations", "tasks.group_size"),
     ("temperature", "sampling.temperature"),

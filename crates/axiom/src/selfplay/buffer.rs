@@ -18,6 +18,8 @@ pub(crate) struct Kept {
     /// The program's normal form and what is asked of it, hashed: no two puzzles of a buffer
     /// have the same.
     key: String,
+    /// The program's normal form, hashed.
+    program: String,
 }
 
 /// The puzzles of one kind, oldest first.
@@ -42,7 +44,8 @@ impl Kept {
         for case in puzzle.cases.iter() {
             hash.update(format!("\0{:?}", case.args));
         }
-        Self { puzzle, key: format!("{:x}", hash.finalize()) }
+        let program = format!("{:x}", Sha256::digest(form));
+        Self { puzzle, key: format!("{:x}", hash.finalize()), program }
     }
 
     /// What no other puzzle of its kind has.
@@ -80,6 +83,13 @@ impl Buffers {
         buffer.is_some_and(|buffer| buffer.kept.iter().any(|kept| kept.key == new.key))
     }
 
+    /// How many puzzles of its kind have its program.
+    pub(crate) fn with_program_of(&self, new: &Kept) -> usize {
+        let buffer = self.kinds.get(&new.puzzle.kind);
+        let same = |kept: &&Kept| kept.program == new.program;
+        buffer.map_or(0, |buffer| buffer.kept.iter().filter(same).count())
+    }
+
     /// Adds puzzles; who leaves a full buffer is drawn from `seed`.
     pub(crate) fn add(&mut self, new: Vec<Kept>, max: usize, eviction: Eviction, seed: Seed) {
         let mut rng = seed.rng();
@@ -111,17 +121,20 @@ impl Buffers {
         kept.map(|kept| &kept.puzzle).choose_multiple(&mut seed.rng(), n)
     }
 
-    /// A program to ask questions about: any of those that have one input.
+    /// A program to ask questions about: any of those that have one input, the common ones no
+    /// more often than the rare.
     pub(crate) fn program(&self, seed: Seed) -> Option<&str> {
         let of = |kind| self.kinds.get(&kind).into_iter().flat_map(|buffer| &buffer.kept);
         let all = of(TaskKind::Deduction).chain(of(TaskKind::Abduction));
-        all.choose(&mut seed.rng()).map(|kept| kept.puzzle.program.as_str())
+        let different: BTreeMap<&str, &str> =
+            all.map(|kept| (kept.program.as_str(), kept.puzzle.program.as_str())).collect();
+        different.into_values().choose(&mut seed.rng())
     }
 
     /// The share of different programs among the puzzles.
     pub(crate) fn diversity(&self) -> f64 {
         let all = || self.kinds.values().flat_map(|buffer| &buffer.kept);
-        let different: BTreeSet<&str> = all().map(|kept| kept.puzzle.program.as_str()).collect();
+        let different: BTreeSet<&str> = all().map(|kept| kept.program.as_str()).collect();
         different.len() as f64 / all().count().max(1) as f64
     }
 
@@ -201,6 +214,19 @@ mod tests {
         other_input.cases = Puzzle::identity(TaskKind::Induction).cases;
         let form = other_input.program.clone();
         assert!(!buffers.contains(&Kept::new(other_input, &form)));
+    }
+
+    #[test]
+    fn a_common_program_is_asked_about_no_more_often() {
+        let mut buffers = Buffers::default();
+        let mut common: Vec<Kept> = (0..30).map(|_| puzzle(1)).collect();
+        common.push(puzzle(2));
+        buffers.add(common, 100, Eviction::Fifo, Seed(0));
+        assert_eq!(buffers.with_program_of(&puzzle(1)), 30);
+        assert_eq!(buffers.with_program_of(&puzzle(3)), 0);
+        let rare = |seed: &u64| buffers.program(Seed(*seed)).unwrap().contains('2');
+        let n = (0..200).filter(rare).count();
+        assert!((70..130).contains(&n), "{n} of 200");
     }
 
     #[test]

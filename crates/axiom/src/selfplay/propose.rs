@@ -59,6 +59,8 @@ pub(crate) enum Flaw {
     ForbiddenModule,
     /// It is in the buffer already, or twice in this step.
     Duplicate,
+    /// Its program has as many puzzles as it may.
+    CommonProgram,
     /// Induction: two inputs are equal, so that a table of the shown ones would do.
     RepeatedInput,
     /// Induction: the message holds code, or nothing.
@@ -79,6 +81,7 @@ impl Found {
                 Flaw::TooLarge => "too_large",
                 Flaw::ForbiddenModule => "forbidden_module",
                 Flaw::Duplicate => "duplicate",
+                Flaw::CommonProgram => "common_program",
                 Flaw::RepeatedInput => "repeated_input",
                 Flaw::Message => "message",
             },
@@ -278,6 +281,12 @@ fn judge(
     let kept = Kept::new(puzzle, &form);
     if rig.buffers.contains(&kept) || !new.insert(format!("{}{}", kept.puzzle.kind, kept.key())) {
         return invalid(Flaw::Duplicate, "");
+    }
+    let most = rig.recipe.selfplay.puzzles_per_program;
+    // The proposer does not choose the program of an induction puzzle.
+    let chosen = kept.puzzle.kind != TaskKind::Induction;
+    if chosen && most > 0 && rig.buffers.with_program_of(&kept) >= most {
+        return invalid(Flaw::CommonProgram, "");
     }
     Found::Valid(kept)
 }

@@ -24,6 +24,7 @@ pub(crate) struct SelfplayRecipe {
     pub(crate) seed_factor: usize,
     pub(crate) seed_rounds_max: u64,
     pub(crate) buffer_max: usize,
+    pub(crate) puzzles_per_program: usize,
     pub(crate) eviction: Eviction,
     pub(crate) rewards: RewardTable,
     pub(crate) learnability: Learnability,

@@ -271,7 +271,12 @@ pub(crate) struct Transposed<'a>(pub(crate) &'a Frozen);
 impl Right for Transposed<'_> {
     const ROWS: usize = 1024;
 
-    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, room: &'r mut Vec<f32>) -> (&'r [f32], usize) {
+    fn panel<'r>(
+        &'r self,
+        j0: usize,
+        k: Range<usize>,
+        room: &'r mut Vec<f32>,
+    ) -> (&'r [f32], usize) {
         if let Numbers::Float32(x) = &self.0.numbers {
             return (&x[j0 * self.0.input + k.start * NR..], NR);
         }
@@ -289,7 +294,12 @@ pub(crate) struct Plain<'a>(pub(crate) &'a Frozen);
 impl Right for Plain<'_> {
     const ROWS: usize = 1024;
 
-    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, room: &'r mut Vec<f32>) -> (&'r [f32], usize) {
+    fn panel<'r>(
+        &'r self,
+        j0: usize,
+        k: Range<usize>,
+        room: &'r mut Vec<f32>,
+    ) -> (&'r [f32], usize) {
         let inputs = j0..self.0.input.min(j0 + NR);
         let mut square = [0.0f32; NR * NR];
         let turned = round_up(k.len(), NR) * NR;

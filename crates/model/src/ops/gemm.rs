@@ -45,8 +45,12 @@ pub(crate) trait Right {
 
     /// Rows `k` of the panel at column `j0`, a multiple of [`NR`], and how far apart they are.
     /// `k` starts at a multiple of [`KC`]. What has to be written is written into `room`.
-    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, room: &'r mut Vec<f32>)
-    -> (&'r [f32], usize);
+    fn panel<'r>(
+        &'r self,
+        j0: usize,
+        k: Range<usize>,
+        room: &'r mut Vec<f32>,
+    ) -> (&'r [f32], usize);
 }
 
 /// A right-hand matrix in f32, read where it lies.

@@ -20,8 +20,8 @@ mod softmax;
 mod swiglu;
 
 pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
-pub use frozen::Precision;
 pub(crate) use frozen::Frozen;
+pub use frozen::Precision;
 pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
 pub(crate) use head::{Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
 pub(crate) use matrix::Matrix;

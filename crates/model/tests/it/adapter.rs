@@ -7,28 +7,33 @@ use model::{AdapterSpec, Chunk, Decoder, Hold, Model, Tape, read_tensors};
 
 use crate::golden::{folder, golden, numbers, tokens};
 
-const CASES: [(&str, &str); 2] =
+pub(crate) const CASES: [(&str, &str); 2] =
     [("qwen3-bf16", "adapter-all"), ("llama-linear-sharded", "adapter-qv")];
 
 fn read(dir: &Path, name: &str) -> Vec<u8> {
     std::fs::read(dir.join(name)).unwrap()
 }
 
-/// The base model with the adapter of a case.
-fn adapted(base: &str, name: &str) -> (Model, PathBuf) {
+/// Lays the adapter of a case on its base model.
+pub(crate) fn attach(model: &mut Model, base: &str, name: &str) {
     let dir = folder(base).join(name);
-    let mut model = Model::load(&folder(base), Hold::Learning).unwrap();
     let config = String::from_utf8(read(&dir, "adapter_config.json")).unwrap();
     model.attach_peft(&config, &read(&dir, "adapter_model.safetensors")).unwrap();
-    (model, dir)
 }
 
-fn sequences(base: &str) -> Vec<Vec<u32>> {
+/// The base model with the adapter of a case.
+fn adapted(base: &str, name: &str) -> (Model, PathBuf) {
+    let mut model = Model::load(&folder(base), Hold::Learning).unwrap();
+    attach(&mut model, base, name);
+    (model, folder(base).join(name))
+}
+
+pub(crate) fn sequences(base: &str) -> Vec<Vec<u32>> {
     golden(&folder(base))["sequences"].as_array().unwrap().iter().map(tokens).collect()
 }
 
 /// Every next-token log-prob of some sequences.
-fn all_targets(sequences: &[Vec<u32>]) -> Chunk {
+pub(crate) fn all_targets(sequences: &[Vec<u32>]) -> Chunk {
     let mut all = Chunk::default();
     for s in sequences {
         let start = all.tokens.len();

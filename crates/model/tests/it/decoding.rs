@@ -10,7 +10,7 @@ fn next(token: u32, i: usize, vocab: usize) -> u32 {
 
 /// Feeds made-up continuations of different lengths to several rows of two prompts and
 /// compares every log-prob with the packed training forward, bit for bit.
-fn check(model: &Model) {
+pub(crate) fn check(model: &Model) {
     let vocab = model.config.vocab_size;
     let prompts: [Vec<u32>; 2] = [(1..40).collect(), (5..16).collect()];
     let rows = [3, 2];

@@ -153,7 +153,9 @@ fn a_checkpoint_survives_a_round_trip() {
     for name in ["qwen2-tiny", "qwen2-untied"].iter().chain(&SMALL) {
         let model = Model::load(&folder(name), Hold::Learning).unwrap();
         let (config, weights) = model.to_bytes().unwrap();
-        let again = Model::from_bytes(std::str::from_utf8(&config).unwrap(), &weights, Hold::Learning).unwrap();
+        let again =
+            Model::from_bytes(std::str::from_utf8(&config).unwrap(), &weights, Hold::Learning)
+                .unwrap();
         assert_eq!(again.params(), model.params());
         let f32_again = again.config.to_value(Dtype::F32);
         assert_eq!(f32_again, model.config.to_value(Dtype::F32));
@@ -164,7 +166,9 @@ fn a_checkpoint_survives_a_round_trip() {
 fn bad_checkpoints_are_named() {
     let config = std::fs::read_to_string(folder("qwen2-untied").join("config.json")).unwrap();
     let weights = std::fs::read(folder("qwen2-untied").join("model.safetensors")).unwrap();
-    let error = |config: &str, weights: &[u8]| Model::from_bytes(config, weights, Hold::Learning).unwrap_err();
+    let error = |config: &str, weights: &[u8]| {
+        Model::from_bytes(config, weights, Hold::Learning).unwrap_err()
+    };
     let mamba = config.replace("\"qwen2\"", "\"mamba\"");
     assert!(error(&mamba, &weights).to_string().contains("model_type `mamba`"));
     let wide = config.replace("\"intermediate_size\": ", "\"intermediate_size\": 1");

@@ -6,5 +6,6 @@ mod adapter;
 mod chat;
 mod config;
 mod decoding;
+mod frozen;
 mod golden;
 mod tokenizing;
