@@ -1,15 +1,17 @@
 //! Training and decoding speed of the engine at the shapes of `scripts/bench_torch.py`.
 //!
-//! `cargo run --release --example engine_speed -- [tiny|nano] [THREADS]` prints one JSON line
-//! for each measurement: the median of five runs after two that are not counted.
+//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS]` prints one JSON line
+//! for each measurement: the median of five runs after two that are not counted. A directory is
+//! that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored, learns by an
+//! adapter of rank 16 on all linear layers, and computes its blocks twice.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use generate::{Filter, Request, Sampling, generate};
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
-use model::{Config, Model};
+use model::{AdapterSpec, Config, Hold, Model};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -59,11 +61,21 @@ fn timed(mut run: impl FnMut()) -> f64 {
     median(times.skip(2).collect())
 }
 
-fn main() {
-    let mut args = std::env::args().skip(1);
-    let name = args.next().unwrap_or_else(|| "tiny".to_string());
-    let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
-    let shape = if name == "nano" { NANO } else { TINY };
+/// What is asked of a checkpoint.
+const CHECKPOINT_TRAIN: (usize, usize) = (8, 256);
+const CHECKPOINT_DECODE: (usize, usize, usize) = (8, 128, 32);
+
+/// A checkpoint with an adapter.
+fn checkpoint(dir: &Path, rng: &mut ChaCha8Rng) -> Model {
+    let mut model = Model::load(dir, Hold::Frozen(None)).unwrap();
+    let target_modules = AdapterSpec::all_linear();
+    let spec = AdapterSpec { r: 16, lora_alpha: 32.0, use_rslora: false, target_modules };
+    model.attach(spec, || rng.random()).unwrap();
+    model
+}
+
+/// A model with random weights.
+fn random(shape: &Shape, rng: &mut ChaCha8Rng) -> Model {
     let config = Config::from_value(serde_json::json!({
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
@@ -79,13 +91,25 @@ fn main() {
         "hidden_act": "silu",
     }))
     .unwrap();
+    Model::random(config, || rng.random::<f32>() * 2.0 - 1.0)
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_else(|| "tiny".to_string());
+    let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut model = Model::random(config, || rng.random::<f32>() * 2.0 - 1.0);
-    let vocab = shape.vocab as u32;
+    let (mut model, train, decode) = match name.as_str() {
+        "nano" => (random(&NANO, &mut rng), NANO.train, NANO.decode),
+        "tiny" => (random(&TINY, &mut rng), TINY.train, TINY.decode),
+        dir => (checkpoint(Path::new(dir), &mut rng), CHECKPOINT_TRAIN, CHECKPOINT_DECODE),
+    };
+    let recompute = model.adapter().is_some();
+    let vocab = model.config.vocab_size as u32;
     let mut sequence =
         |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(1..vocab)).collect() };
 
-    let (rows, n) = shape.train;
+    let (rows, n) = train;
     let groups = (0..rows).map(|_| {
         let tokens = sequence(n);
         let rest = Sequence::imitated(tokens[1..].to_vec());
@@ -99,7 +123,7 @@ fn main() {
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let mut learner = Learner::new(optimizer, model.layout.len());
+    let mut learner = Learner::new(optimizer, model.layout.len()).recomputing(recompute);
     let seconds = timed(|| {
         learner.step(&mut model, &batch, &Objective::NLL, (1e-3, 1.0), Threads(threads)).unwrap();
     });
@@ -108,7 +132,7 @@ fn main() {
         "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
     );
 
-    let (rows, prompt, new) = shape.decode;
+    let (rows, prompt, new) = decode;
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
     let sampling = Sampling {

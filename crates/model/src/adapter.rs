@@ -10,7 +10,7 @@ use crate::{
     Layout, Model, ModelError,
     checkpoint::read_layout,
     fields::Fields,
-    layout::LINEAR_NAMES,
+    layout::{LINEAR_NAMES, Places},
     linear::{Linear, LowRankPlace},
     ops::{Frozen, Matrix, Precision},
     tensors::{Tensors, write_tensors},
@@ -196,44 +196,42 @@ fn parse(value: Value) -> Result<AdapterSpec, String> {
     Ok(spec)
 }
 
-impl Adapter {
-    /// Where the matrices of an adapter lie, and what each is laid on.
-    fn layout(
-        model: &Model,
-        spec: &AdapterSpec,
-    ) -> Result<(Layout, Vec<BlockUpdates>), ModelError> {
-        let mut used = vec![false; spec.target_modules.len()];
-        let mut layout = Layout::default();
-        let mut places = Vec::new();
-        for (i, layer) in model.places.layers.iter().enumerate() {
-            let mut own = BlockUpdates::default();
-            for ((own, linear), name) in own.iter_mut().zip(layer.linears()).zip(LINEAR_NAMES) {
-                let whole = format!("model.layers.{i}.{name}");
-                let mut wanted = false;
-                for (target, used) in spec.target_modules.iter().zip(&mut used) {
-                    let here = whole == *target || whole.ends_with(&format!(".{target}"));
-                    (wanted, *used) = (wanted || here, *used || here);
-                }
-                if !wanted {
-                    continue;
-                }
-                let at = format!("base_model.model.{whole}");
-                *own = Some(LowRankPlace {
-                    a: layout.add(format!("{at}.lora_A.weight"), &[spec.r, linear.input]),
-                    b: layout.add(format!("{at}.lora_B.weight"), &[linear.output, spec.r]),
-                    rank: spec.r,
-                    scale: spec.scale() as f32,
-                });
+/// Where the matrices of an adapter lie, and what each is laid on.
+pub(crate) fn updates(
+    model: &Places,
+    spec: &AdapterSpec,
+) -> Result<(Layout, Vec<BlockUpdates>), ModelError> {
+    let mut used = vec![false; spec.target_modules.len()];
+    let mut layout = Layout::default();
+    let mut places = Vec::new();
+    for (i, layer) in model.layers.iter().enumerate() {
+        let mut own = BlockUpdates::default();
+        for ((own, linear), name) in own.iter_mut().zip(layer.linears()).zip(LINEAR_NAMES) {
+            let whole = format!("model.layers.{i}.{name}");
+            let mut wanted = false;
+            for (target, used) in spec.target_modules.iter().zip(&mut used) {
+                let here = whole == *target || whole.ends_with(&format!(".{target}"));
+                (wanted, *used) = (wanted || here, *used || here);
             }
-            places.push(own);
-        }
-        match spec.target_modules.iter().zip(used).find(|(_, used)| !used) {
-            Some((target, _)) => {
-                let what = format!("`target_modules` has {target}; the model has no such layer");
-                Err(ModelError::Adapter(what))
+            if !wanted {
+                continue;
             }
-            None => Ok((layout, places)),
+            let at = format!("base_model.model.{whole}");
+            *own = Some(LowRankPlace {
+                a: layout.add(format!("{at}.lora_A.weight"), &[spec.r, linear.input]),
+                b: layout.add(format!("{at}.lora_B.weight"), &[linear.output, spec.r]),
+                rank: spec.r,
+                scale: spec.scale() as f32,
+            });
         }
+        places.push(own);
+    }
+    match spec.target_modules.iter().zip(used).find(|(_, used)| !used) {
+        Some((target, _)) => {
+            let what = format!("`target_modules` has {target}; the model has no such layer");
+            Err(ModelError::Adapter(what))
+        }
+        None => Ok((layout, places)),
     }
 }
 
@@ -255,7 +253,7 @@ impl Model {
         mut uniform: impl FnMut() -> f32,
     ) -> Result<(), ModelError> {
         spec.check()?;
-        let (layout, _) = Adapter::layout(self, &spec)?;
+        let (layout, _) = updates(&self.places, &spec)?;
         let mut params = vec![0.0; layout.len()];
         for entry in layout.entries.iter().filter(|e| e.name.ends_with(".lora_A.weight")) {
             let bound = 1.0 / (entry.shape[1] as f32).sqrt();
@@ -271,7 +269,7 @@ impl Model {
     /// If they are malformed, ask for what this engine does not do, or do not fit the model.
     pub fn attach_peft(&mut self, config: &str, weights: &[u8]) -> Result<(), ModelError> {
         let spec = AdapterSpec::parse(config)?;
-        let (layout, _) = Adapter::layout(self, &spec)?;
+        let (layout, _) = updates(&self.places, &spec)?;
         let tensors = Tensors::from_bytes(weights)?;
         let params = read_layout(&layout, &tensors)?;
         let known = |name: &String| layout.entries.iter().any(|e| e.name == *name);
@@ -286,7 +284,7 @@ impl Model {
         if self.adapter.is_some() {
             return Err(ModelError::Adapter("the model has one; merge it first".to_string()));
         }
-        let (layout, places) = Adapter::layout(self, &spec)?;
+        let (layout, places) = updates(&self.places, &spec)?;
         self.layout = layout;
         self.adapter = Some(Adapter { spec, places, params });
         self.repack_adapter();

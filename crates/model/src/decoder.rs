@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Most prompt tokens that are read at once, but for a longer prompt: their activations stay near the caches.
-const PREFILL_TOKENS: usize = 1024;
+pub(crate) const PREFILL_TOKENS: usize = 1024;
 
 /// Keys and values of a prompt, one entry for each layer and key-value head.
 #[derive(Debug, Default)]

@@ -28,6 +28,7 @@ pub(crate) struct SelfplayRecipe {
     pub(crate) eviction: Eviction,
     pub(crate) rewards: RewardTable,
     pub(crate) learnability: Learnability,
+    pub(crate) rate_min: f64,
     pub(crate) wrong: f64,
     pub(crate) unreadable: f64,
     pub(crate) format: Format,
@@ -91,6 +92,15 @@ impl SelfplayRecipe {
             bail!(
                 "selfplay.buffer_max is less than the {} puzzles of the first buffers",
                 self.proposals * self.seed_factor
+            );
+        }
+        if !(0.0..1.0).contains(&self.rate_min) {
+            bail!("selfplay.rate_min is 0 or more, and less than 1");
+        }
+        if self.rate_min > 0.0 && self.solver_batch == SolverBatch::Fresh {
+            bail!(
+                "selfplay.rate_min needs the rates of all puzzles that are learnt from: \
+                 selfplay.solver_batch = \"estimates\""
             );
         }
         if self.wrong > 0.0 || self.unreadable > 0.0 {

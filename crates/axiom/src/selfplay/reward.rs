@@ -47,7 +47,7 @@ pub(crate) fn reward(
             Found::Unreadable(_) => Some(Proposed::Unreadable),
             Found::Invalid(..) => Some(Proposed::Invalid),
             Found::Valid(_) => estimates.next().and_then(Solving::rate).map(|rate| {
-                let learnability = s.learnability.of(rate);
+                let learnability = if rate < s.rate_min { 0.0 } else { s.learnability.of(rate) };
                 rewards.learnability.push(learnability);
                 Proposed::Valid(learnability)
             }),
@@ -111,7 +111,8 @@ pub(crate) fn lessons(
     // reward or punish all of them.
     let skip = rig.recipe.learn.skip_silent_groups && s.solver_batch == SolverBatch::Estimates;
     for (solving, rewards) in solvings.learnt(s.solver_batch).zip(paid) {
-        if skip && solving.is_silent() {
+        let lucky = solving.rate().is_some_and(|rate| rate < s.rate_min);
+        if lucky || (skip && solving.is_silent()) {
             continue;
         }
         let rows = solving.attempts.iter().zip(rewards).enumerate();

@@ -5,7 +5,7 @@
 use super::{Matrix, Panels, View, fma, kernel, lane_sums, softmax};
 
 /// Rows of logits that exist at once.
-const ROWS: usize = 128;
+pub(crate) const HEAD_ROWS: usize = 128;
 
 /// The output weights: a row for each token of the vocabulary.
 #[derive(Debug, Clone, Default)]
@@ -106,14 +106,14 @@ impl Head {
         stats.clear();
         log_probs.clear();
         let mut next = targets.iter().peekable();
-        for (c, x) in x.chunks(ROWS * width).enumerate() {
+        for (c, x) in x.chunks(HEAD_ROWS * width).enumerate() {
             let rows = x.len() / width;
-            s.logits.resize(ROWS * vocab, 0.0);
+            s.logits.resize(HEAD_ROWS * vocab, 0.0);
             self.logits(x, rows, &mut s.logits);
             for (r, row) in s.logits.chunks(vocab).take(rows).enumerate() {
                 let found = log_softmax_stats(row, inverse_temperature);
                 stats.push(found);
-                while let Some((_, token)) = next.next_if(|t| t.0 == c * ROWS + r) {
+                while let Some((_, token)) = next.next_if(|t| t.0 == c * HEAD_ROWS + r) {
                     let logit = row[*token as usize] * inverse_temperature;
                     log_probs.push(logit - found.log_sum_exp);
                 }
@@ -133,13 +133,13 @@ impl Head {
     ) {
         let (vocab, width) = (self.0.output(), self.0.input());
         let mut next = targets.iter().peekable();
-        let chunk = ROWS * width;
+        let chunk = HEAD_ROWS * width;
         for (c, (x, dx)) in x.chunks(chunk).zip(dx.chunks_mut(chunk)).enumerate() {
             let rows = x.len() / width;
-            s.logits.resize(ROWS * vocab, 0.0);
+            s.logits.resize(HEAD_ROWS * vocab, 0.0);
             self.logits(x, rows, &mut s.logits);
             for (r, row) in s.logits.chunks_mut(vocab).take(rows).enumerate() {
-                let i = c * ROWS + r;
+                let i = c * HEAD_ROWS + r;
                 let mut here = next.clone();
                 let (mut total, mut tilt) = (0.0, 0.0);
                 while let Some((_, (g, h))) = here.next_if(|t| t.0.0 == i) {

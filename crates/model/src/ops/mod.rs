@@ -23,7 +23,7 @@ pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backwar
 pub(crate) use frozen::Frozen;
 pub use frozen::Precision;
 pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
-pub(crate) use head::{Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
+pub(crate) use head::{HEAD_ROWS, Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
 pub(crate) use matrix::Matrix;
 pub(crate) use norm::{rms_norm, rms_norm_backward};
 pub use optimizer::{AdamW, adamw, sum_of_squares};
