@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use generate::{Filter, Sampling};
 
 use crate::{
+    plan,
     policy::{Chat, LoadDtype, SaveDtype, Source},
     recipe::CorpusName,
 };
@@ -61,11 +62,38 @@ dpo, selfplay, azr-3b, azr-7b, smoke; or a TOML file. `--set method=NAME` runs a
         /// The root seed; the recipe's by default.
         #[arg(long)]
         seed: Option<u64>,
+        /// Memory that the run may take, in GiB; what is free by default. A run that will not fit is
+        /// refused.
+        #[arg(long, value_name = "GIB", value_parser = plan::gib)]
+        memory: Option<usize>,
         /// Open no socket: a hub name must be in the local cache.
         #[arg(long)]
         offline: bool,
         #[command(flatten)]
         machine: MachineArgs,
+    },
+    /// Say how much memory a run will take, part by part, and whether it fits.
+    #[command(after_help = "\
+Examples:
+  axiom plan
+  axiom plan default --set model.path=Qwen/Qwen2.5-Coder-1.5B-Instruct --set model.adapter.r=16 \\
+      --set model.load_dtype=nf4 --set learn.gradient_checkpointing=true")]
+    Plan {
+        /// A recipe's name, or a TOML file.
+        #[arg(default_value = "default")]
+        recipe: String,
+        /// Change a key of the recipe.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// Threads of the engine; every core by default.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Open no socket: a hub name must be in the local cache.
+        #[arg(long)]
+        offline: bool,
+        /// Machine-readable output, in bytes.
+        #[arg(long)]
+        json: bool,
     },
     /// Go on with an interrupted run.
     Resume {

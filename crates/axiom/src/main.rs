@@ -14,6 +14,7 @@ mod hub;
 mod loops;
 mod machine;
 mod method;
+mod plan;
 mod policy;
 mod progress;
 mod recipe;
@@ -41,6 +42,7 @@ use crate::{
     cli::{Cli, Command, MachineArgs, ServiceArgs, TasksCommand},
     commands::{compare::Comparison, run::Outcome},
     machine::Machine,
+    plan::Plan,
     policy::Policy,
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
@@ -100,12 +102,16 @@ fn usage<T>(result: Result<T>) -> Result<T> {
     result.map_err(|e| e.context(Usage))
 }
 
-fn machine(args: &MachineArgs) -> Result<Machine> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = args.threads.unwrap_or(cores);
-    if threads == 0 {
-        return usage(Err(anyhow::anyhow!("--threads must be at least 1")));
+fn threads_or_cores(asked: Option<usize>) -> Result<usize> {
+    match asked {
+        Some(0) => bail!("--threads must be at least 1"),
+        Some(threads) => Ok(threads),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
     }
+}
+
+fn machine(args: &MachineArgs) -> Result<Machine> {
+    let threads = usage(threads_or_cores(args.threads))?;
     let progress = Progress::detect(args.json);
     Ok(Machine {
         threads,
@@ -121,6 +127,16 @@ fn machine(args: &MachineArgs) -> Result<Machine> {
 fn dispatch(command: Command) -> Result<u8> {
     match command {
         command @ Command::Run { .. } => start(command),
+        Command::Plan { recipe, set, threads, offline, json } => {
+            let recipe = usage(Recipe::load(&recipe, &set))?;
+            let plan = Plan::of(&recipe, usage(threads_or_cores(threads))?, offline)?;
+            if json {
+                commands::put(&plan.json())?
+            } else {
+                commands::show(&plan.table())?
+            }
+            Ok(0)
+        }
         Command::Resume { dir, offline, machine: args } => {
             let machine = Machine { offline, ..machine(&args)? };
             ended(commands::run::resume(&dir, machine, args.json)?)
@@ -167,6 +183,7 @@ fn start(command: Command) -> Result<u8> {
         checkpoint,
         out,
         seed,
+        memory,
         offline,
         machine: args,
     } = command
@@ -186,6 +203,7 @@ fn start(command: Command) -> Result<u8> {
     let mut recipe = usage(Recipe::load(&recipe, &settings))?;
     recipe.seed = seed.unwrap_or(recipe.seed);
     usage(families::parse(&recipe.tasks.families))?;
+    usage(plan::refuse_too_large(&recipe, (machine.threads, offline), memory))?;
     ended(commands::run::run(recipe, out, machine, args.json)?)
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use model::{AdapterSpec, ChatTemplate, Dtype, Hold, Message, Model, Precision, Tokenizer};
+use model::{AdapterSpec, ChatTemplate, Config, Dtype, Hold, Message, Model, Precision, Tokenizer};
 use rand::Rng as _;
 use serde_json::{Map, Value, json};
 use tasks::Task;
@@ -150,6 +150,67 @@ impl Source<'_> {
     }
 }
 
+/// What can be said of a model without its weights.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    pub(crate) config: Config,
+    /// How its weights are stored.
+    pub(crate) stored: Precision,
+    /// The adapter that it comes with.
+    pub(crate) adapter: Option<AdapterSpec>,
+    tokenizer: Tokenizer,
+    chat: Option<ChatTemplate>,
+}
+
+impl Outline {
+    /// Of a model that is here, or on the hub.
+    pub(crate) fn of(source: &Source<'_>) -> Result<Self> {
+        if let Some(embedded) = EMBEDDED.iter().find(|e| e.name == source.name) {
+            return Ok(Self {
+                config: Config::parse(embedded.config)?,
+                stored: Precision::Float32,
+                adapter: None,
+                tokenizer: Tokenizer::from_bytes(embedded.tokenizer)?,
+                chat: None,
+            });
+        }
+        let dir = hub::resolve(source.name, source.offline)?;
+        let context = || format!("cannot read the model in {}", dir.display());
+        if dir.join(ADAPTER_CONFIG).exists() {
+            let text = std::fs::read_to_string(dir.join(ADAPTER_CONFIG)).with_context(context)?;
+            let name = base_name(&text)?;
+            let base = Self::of(&Source { name: &name, ..*source }).context("its base model")?;
+            return Ok(Self { adapter: Some(AdapterSpec::parse(&text)?), ..base });
+        }
+        let config = std::fs::read_to_string(dir.join("config.json")).with_context(context)?;
+        let chat = ChatTemplate::load(&dir)?.filter(|_| source.chat != Chat::Never);
+        Ok(Self {
+            config: Config::parse(&config).with_context(context)?,
+            stored: model::stored_precision(&dir).with_context(context)?,
+            adapter: None,
+            tokenizer: Tokenizer::load(&dir)?,
+            chat,
+        })
+    }
+
+    /// How many tokens the prompt of a task has, give or take one.
+    pub(crate) fn prompt_tokens(&self, task: &Task) -> Result<usize> {
+        let text = match &self.chat {
+            Some(template) => template.render(&instruction(task), true)?,
+            None => tasks::prompt(task),
+        };
+        Ok(self.tokenizer.encode(&text)?.len())
+    }
+}
+
+/// The base model that `adapter_config.json` names.
+fn base_name(config: &str) -> Result<String> {
+    let config: Value =
+        serde_json::from_str(config).with_context(|| format!("{ADAPTER_CONFIG} is not JSON"))?;
+    let name = config["base_model_name_or_path"].as_str().map(str::to_string);
+    name.with_context(|| format!("{ADAPTER_CONFIG} has no `base_model_name_or_path`"))
+}
+
 /// A model with its tokenizer.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
@@ -189,13 +250,9 @@ impl Policy {
 
     /// The adapter in a PEFT directory, on its base model.
     fn load_adapter(source: &Source<'_>, dir: &Path) -> Result<Self> {
-        let config: Value = serde_json::from_slice(&std::fs::read(dir.join(ADAPTER_CONFIG))?)
-            .with_context(|| format!("{ADAPTER_CONFIG} is not JSON"))?;
-        let Some(name) = config["base_model_name_or_path"].as_str() else {
-            bail!("{ADAPTER_CONFIG} has no `base_model_name_or_path`");
-        };
-        let mut policy =
-            Self::load(&Source { name, learns: false, ..*source }).context("its base model")?;
+        let name = base_name(&std::fs::read_to_string(dir.join(ADAPTER_CONFIG))?)?;
+        let source = Source { name: &name, learns: false, ..*source };
+        let mut policy = Self::load(&source).context("its base model")?;
         policy.read_adapter(dir)?;
         Ok(policy)
     }

@@ -29,7 +29,7 @@ pub(crate) use self::{
     material::{CorrectRecipe, DataRecipe, ReplayRecipe},
     pretrain::{CorpusName, PretrainRecipe},
     reward::{RewardRecipe, RewardSource},
-    tasks::{TaskSource, TasksRecipe},
+    tasks::{CurriculumKind, TaskSource, TasksRecipe},
 };
 use layers::layered;
 
@@ -287,12 +287,16 @@ impl Recipe {
         self.eval.check().context("in [eval]")
     }
 
-    /// The policy that the run starts from, with the adapter that it learns by.
-    pub(crate) fn policy(&self, offline: bool) -> Result<Policy> {
+    /// The model that the run starts from.
+    pub(crate) fn source(&self, offline: bool) -> Source<'_> {
         let ModelRecipe { path, chat, load_dtype, adapter, .. } = &self.model;
         let (chat, dtype, learns) = (*chat, *load_dtype, adapter.r == 0);
-        let source = Source { name: path, chat, offline, dtype, learns };
-        let mut policy = Policy::load(&source)?;
+        Source { name: path, chat, offline, dtype, learns }
+    }
+
+    /// The policy that the run starts from, with the adapter that it learns by.
+    pub(crate) fn policy(&self, offline: bool) -> Result<Policy> {
+        let mut policy = Policy::load(&self.source(offline))?;
         let Some(spec) = self.model.adapter.spec() else { return Ok(policy) };
         match policy.model.adapter() {
             None => policy.attach(spec, Seed(self.seed).child("adapter", 0))?,
@@ -334,7 +338,7 @@ impl AdapterRecipe {
         self.spec().map_or(Ok(()), |spec| Ok(spec.check()?))
     }
 
-    fn spec(&self) -> Option<AdapterSpec> {
+    pub(crate) fn spec(&self) -> Option<AdapterSpec> {
         let target_modules = match self.target_modules.as_str() {
             "all-linear" => AdapterSpec::all_linear(),
             names => names.split(',').map(|name| name.trim().to_string()).collect(),

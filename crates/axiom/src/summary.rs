@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     detect::{self, History},
     loops::eval::Scores,
+    plan,
     rig::Rig,
 };
 
@@ -28,6 +29,8 @@ pub(crate) fn json(rig: &Rig, after: &Scores) -> Result<Value> {
             "learn": t.timing.learn_s,
             "evaluate": t.timing.eval_s,
         },
+        // Of this process; a run that was resumed says it of its last part.
+        "memory_peak_bytes": plan::peak(),
         "tokens_generated": t.tokens_generated,
         "tokens_trained": t.tokens_trained,
         "verifications": t.verifications,

@@ -7,4 +7,4 @@ mod filter;
 mod sampler;
 
 pub use filter::Filter;
-pub use sampler::{Completion, Request, Sampling, Stop, generate};
+pub use sampler::{Completion, ROWS_MAX, Request, Sampling, Stop, generate};

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::Filter;
 
 /// Most rows that one thread decodes together.
-const ROWS_MAX: usize = 64;
+pub const ROWS_MAX: usize = 64;
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]

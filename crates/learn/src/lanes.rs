@@ -10,9 +10,9 @@ use model::{Model, ModelError, Slopes, Tape, share, share_with};
 use crate::{batch::Part, learner::Threads, objective::Tally, value_head::ValueHead};
 
 /// Lanes of a step: at most this many threads are of use.
-const LANES: usize = 8;
+pub const LANES: usize = 8;
 /// Tokens of a part: its activations stay near the caches.
-pub(crate) const PART_TOKENS: usize = 1024;
+pub const PART_TOKENS: usize = 1024;
 /// Gradients that one thread adds up at a time.
 const PIECE: usize = 1 << 16;
 

@@ -25,6 +25,7 @@ pub mod vote;
 pub use advantage::Advantage;
 pub use batch::{Batch, Pair, Sequence};
 pub use ema::Ema;
+pub use lanes::{LANES, PART_TOKENS};
 pub use learner::{Learner, OptimizerSpec, Threads};
 pub use presets::{Method, Preset};
 pub use report::{PairReport, StepReport};

@@ -7,7 +7,7 @@ use verify::Limits;
 
 use crate::{
     method::Method,
-    recipe::{Recipe, RewardSource, TaskSource},
+    recipe::{CurriculumKind, Recipe, RewardSource, TaskSource},
 };
 
 /// How tasks are proposed, kept, solved and paid.
@@ -146,7 +146,17 @@ fn fits(recipe: &Recipe) -> Result<()> {
         ("learn.replay_per_step", recipe.learn.replay_per_step > 0),
         ("learn.mask_truncated_completions", recipe.learn.mask_truncated_completions),
         ("tasks.resample_max", recipe.tasks.resample_max > 0),
+        ("learn.rationalise", recipe.learn.rationalise > 0),
+        ("tasks.curriculum", recipe.tasks.curriculum != CurriculumKind::Rates),
         ("slow.share", recipe.slow.share > 0.0),
+        ("replay.dedupe", recipe.replay.dedupe),
+        ("replay.programs_max", recipe.replay.programs_max > 0),
+        ("replay.cold_start", !recipe.replay.cold_start.is_empty()),
+        ("replay.discovery_share", recipe.replay.discovery_share > 0.0),
+        ("data.path", !recipe.data.path.is_empty()),
+        ("correct.share", recipe.correct.share > 0.0),
+        ("diagnose.visible", recipe.diagnose.visible),
+        ("diagnose.transfer", !recipe.diagnose.transfer.is_empty()),
     ];
     if let Some((key, _)) = unused.iter().find(|(_, set)| *set) {
         bail!("{key} says nothing to self-play; set it to its default, or to 0");

@@ -98,7 +98,9 @@ impl Run {
     pub(crate) fn read(dir: &Path) -> Self {
         let mut summary: Value =
             serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap();
-        assert!(summary.as_object_mut().unwrap().remove("wall_seconds").is_some());
+        for what in ["wall_seconds", "memory_peak_bytes"] {
+            assert!(summary.as_object_mut().unwrap().remove(what).is_some());
+        }
         let events = fs::read_to_string(dir.join("events.jsonl")).unwrap();
         Self {
             weights: fs::read(dir.join("model/model.safetensors")).unwrap(),

@@ -1,5 +1,6 @@
 //! Odd requests: each has its message and its exit code.
 
+use serde_json::Value;
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
@@ -16,6 +17,24 @@ fn check(args: &[&str], code: i32, named: &[&str]) {
         assert!(said.contains(name), "{args:?} does not name {name:?}: {said}");
     }
     assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_run_that_will_not_fit_is_refused_and_a_smaller_one_named() {
+    let output = axiom(&["plan", "smoke", "--json"]).output().unwrap();
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let parts: u64 = plan["bytes"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(plan["total"], parts);
+    assert!(plan["bytes"]["weights"].as_u64().unwrap() > 4 * 900_000);
+    let (_dir, run) = folder();
+    let out = run.to_str().unwrap();
+    let refused = ["run", "smoke", "--out", out, "--memory"];
+    let with = |gib: &'static str| [&refused[..], &[gib]].concat();
+    check(&with("0.01"), 2, &["would take", "nothing that axiom could change"]);
+    let adapter = ["gradient_checkpointing=true --set model.adapter.r=16", "it takes"];
+    check(&with("0.09"), 2, &adapter);
+    check(&with("-1"), 2, &["not a positive number of GiB"]);
+    assert!(!run.exists());
 }
 
 #[test]

@@ -98,7 +98,13 @@ fn what_does_not_fit_self_play_is_refused() {
     refused(&["selfplay.kinds=[\"error\"]"], "unknown variant");
     refused(&["selfplay.inputs=1"], "half of them are hidden");
     refused(&["selfplay.wrong=0.5"], "penalties");
-    refused(&["learn.replay_per_step=8"], "says nothing to self-play");
+    let silent = ["learn.replay_per_step=8", "correct.share=0.5", "tasks.curriculum=linear"];
+    for setting in silent.iter().chain(&["replay.dedupe=true", "diagnose.visible=true"]) {
+        refused(&[setting], "says nothing to self-play");
+    }
+    refused(&["selfplay.rate_min=1"], "less than 1");
+    let fresh = ["selfplay.rate_min=0.5", "selfplay.solver_batch=fresh"];
+    refused(&fresh, "solver_batch = \"estimates\"");
 }
 
 #[test]
