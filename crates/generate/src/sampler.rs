@@ -1,11 +1,15 @@
 //! Sampling completions, many at a time, on several threads.
 
+use std::{iter::Peekable, sync::Mutex};
+
 use model::{Decoder, Model, ModelError, Tape, share_with};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::Filter;
 
+/// Seeds of a prompt that one thread takes at a time, at most.
+const PART_ROWS: usize = 16;
 /// Most rows that one thread decodes together.
 pub const ROWS_MAX: usize = 64;
 
@@ -67,6 +71,9 @@ pub struct Completion {
 
 /// The completions of every request, in the order of requests and seeds.
 ///
+/// Each thread decodes as many rows as it may, and takes more from one queue where some have ended
+/// (continuous batching). Who takes what does not change what is drawn.
+///
 /// # Errors
 /// If a prompt does not fit the model.
 pub fn generate(
@@ -75,103 +82,164 @@ pub fn generate(
     sampling: &Sampling,
     threads: usize,
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
+    for request in requests.iter().filter(|r| !r.seeds.is_empty()) {
+        Decoder::check(model, &request.prompt, sampling.completion_tokens_max)?;
+    }
     let n_rows: usize = requests.iter().map(|r| r.seeds.len()).sum();
-    let units = units(requests, n_rows.div_ceil(threads.max(1)).clamp(1, ROWS_MAX));
-    let mut done: Vec<Result<Vec<Completion>, ModelError>> =
-        units.iter().map(|_| Ok(Vec::new())).collect();
-    let mut tapes = Vec::new();
-    tapes.resize_with(threads.clamp(1, units.len().max(1)), Tape::default);
-    share_with(&mut tapes, units.iter().zip(&mut done), |tape, (unit, done)| {
-        *done = decode_unit(model, requests, unit, sampling, tape);
+    let rows_max = n_rows.div_ceil(threads.max(1)).clamp(1, ROWS_MAX);
+    let queue = Queue::of(requests, rows_max.min(PART_ROWS));
+    let mut workers = Vec::new();
+    workers.resize_with(threads.clamp(1, n_rows.max(1)), Worker::default);
+    let n_workers = workers.len();
+    share_with(&mut workers, 0..n_workers, |worker, _| {
+        worker.failure = worker.work(model, &queue, sampling, rows_max).err();
     });
-    let mut flat = done.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-    Ok(requests.iter().map(|r| flat.by_ref().take(r.seeds.len()).collect()).collect())
+    let mut done = Vec::with_capacity(n_rows);
+    for worker in workers {
+        if let Some(failure) = worker.failure {
+            return Err(failure);
+        }
+        done.extend(worker.done);
+    }
+    done.sort_unstable_by_key(|(at, _)| *at);
+    let mut done = done.into_iter().map(|(_, completion)| completion);
+    Ok(requests.iter().map(|r| done.by_ref().take(r.seeds.len()).collect()).collect())
 }
 
 /// Consecutive seeds of one request.
-struct Part {
-    request: usize,
+#[derive(Debug, Clone)]
+struct Part<'a> {
+    request: &'a Request,
     seeds: std::ops::Range<usize>,
+    /// The place of its first completion among all.
+    first: usize,
 }
 
-/// Cuts the requests into pieces of work of `size` rows. How does not change what is drawn.
-fn units(requests: &[Request], size: usize) -> Vec<Vec<Part>> {
-    let mut units = Vec::new();
-    let mut unit = Vec::new();
-    let mut rows = 0;
-    for (request, r) in requests.iter().enumerate() {
-        let mut from = 0;
-        while from < r.seeds.len() {
-            let to = r.seeds.len().min(from + size - rows);
-            unit.push(Part { request, seeds: from..to });
-            rows += to - from;
-            from = to;
-            if rows == size {
-                units.push(std::mem::take(&mut unit));
-                rows = 0;
+/// The parts that no thread has taken.
+struct Queue<'a>(Mutex<Peekable<std::vec::IntoIter<Part<'a>>>>);
+
+impl<'a> Queue<'a> {
+    /// The requests in parts of at most `size` seeds.
+    fn of(requests: &'a [Request], size: usize) -> Self {
+        let mut parts = Vec::new();
+        let mut first = 0;
+        for request in requests {
+            let n = request.seeds.len();
+            for from in (0..n).step_by(size) {
+                let seeds = from..n.min(from + size);
+                parts.push(Part { request, seeds, first: first + from });
+            }
+            first += n;
+        }
+        Self(Mutex::new(parts.into_iter().peekable()))
+    }
+
+    /// Takes parts with at most `room` seeds together. Those of one request become one.
+    fn take(&self, mut room: usize) -> Vec<Part<'a>> {
+        let mut queue = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let mut taken: Vec<Part<'a>> = Vec::new();
+        while let Some(part) = queue.next_if(|part| part.seeds.len() <= room) {
+            room -= part.seeds.len();
+            match taken.last_mut() {
+                Some(last) if std::ptr::eq(last.request, part.request) => {
+                    last.seeds.end = part.seeds.end;
+                }
+                _ => taken.push(part),
             }
         }
+        taken
     }
-    if !unit.is_empty() {
-        units.push(unit);
-    }
-    units
 }
 
-fn decode_unit(
-    model: &Model,
-    requests: &[Request],
-    unit: &[Part],
-    sampling: &Sampling,
-    tape: &mut Tape,
-) -> Result<Vec<Completion>, ModelError> {
-    let groups: Vec<(&[u32], usize)> =
-        unit.iter().map(|p| (&requests[p.request].prompt[..], p.seeds.len())).collect();
-    let mut decoder = Decoder::start(model, &groups, sampling.completion_tokens_max, tape)?;
-    let seeds = unit.iter().flat_map(|p| &requests[p.request].seeds[p.seeds.clone()]);
-    let mut rngs: Vec<ChaCha8Rng> = seeds.map(|s| ChaCha8Rng::seed_from_u64(*s)).collect();
-    let empty = Completion {
-        tokens: Vec::new(),
-        logprobs: Vec::new(),
-        drawn_logprobs: Vec::new(),
-        stop: Stop::Length,
-    };
-    let mut completions = vec![empty; rngs.len()];
-    let repeated = groups.iter().flat_map(|(prompt, n)| std::iter::repeat_n(*prompt, *n));
-    let prompts: Vec<&[u32]> = repeated.collect();
-    let mut live: Vec<usize> = (0..rngs.len()).collect();
-    for left in (0..sampling.completion_tokens_max).rev() {
-        let mut keep = Vec::with_capacity(live.len());
-        let mut fed = Vec::with_capacity(live.len());
-        for (row, &at) in live.iter().enumerate() {
-            let rng = &mut rngs[at];
-            let (token, logprob) = if sampling.filter.is_on() && sampling.temperature > 0.0 {
-                let text = prompts[at].iter().chain(&completions[at].tokens).copied();
-                let (token, drawn) = draw_filtered(decoder.logits(row), sampling, text, rng);
-                completions[at].drawn_logprobs.push(drawn);
-                (token, decoder.log_prob(row, token, sampling.temperature))
-            } else {
-                draw(&decoder, row, sampling, rng)
-            };
-            completions[at].tokens.push(token);
-            completions[at].logprobs.push(logprob);
-            let ended = sampling.eos.contains(&token);
-            if ended {
-                completions[at].stop = Stop::End;
-            } else {
-                fed.push(token);
-            }
-            keep.push(!ended);
-        }
-        if fed.is_empty() || left == 0 {
-            break;
-        }
-        decoder.retain(&keep);
-        let mut keep = keep.iter();
-        live.retain(|_| keep.next().copied().unwrap_or(false));
-        decoder.step(&fed);
+/// A completion that is being drawn.
+struct Live<'a> {
+    at: usize,
+    prompt: &'a [u32],
+    rng: ChaCha8Rng,
+    completion: Completion,
+}
+
+impl<'a> Live<'a> {
+    fn of(part: &Part<'a>) -> impl Iterator<Item = Self> {
+        let (request, first) = (part.request, part.first);
+        request.seeds[part.seeds.clone()].iter().enumerate().map(move |(i, seed)| Self {
+            at: first + i,
+            prompt: &request.prompt,
+            rng: ChaCha8Rng::seed_from_u64(*seed),
+            completion: Completion {
+                tokens: Vec::new(),
+                logprobs: Vec::new(),
+                drawn_logprobs: Vec::new(),
+                stop: Stop::Length,
+            },
+        })
     }
-    Ok(completions)
+
+    /// Draws its next token from a row; whether it ended.
+    fn draw(&mut self, decoder: &Decoder<'_>, row: usize, sampling: &Sampling) -> bool {
+        let completion = &mut self.completion;
+        let (token, logprob) = if sampling.filter.is_on() && sampling.temperature > 0.0 {
+            let text = self.prompt.iter().chain(&completion.tokens).copied();
+            let (token, drawn) = draw_filtered(decoder.logits(row), sampling, text, &mut self.rng);
+            completion.drawn_logprobs.push(drawn);
+            (token, decoder.log_prob(row, token, sampling.temperature))
+        } else {
+            draw(decoder, row, sampling, &mut self.rng)
+        };
+        completion.tokens.push(token);
+        completion.logprobs.push(logprob);
+        if sampling.eos.contains(&token) {
+            completion.stop = Stop::End;
+        }
+        completion.stop == Stop::End || completion.tokens.len() == sampling.completion_tokens_max
+    }
+}
+
+/// What a thread has to itself.
+#[derive(Default)]
+struct Worker {
+    tape: Tape,
+    done: Vec<(usize, Completion)>,
+    failure: Option<ModelError>,
+}
+
+impl Worker {
+    fn work(
+        &mut self,
+        model: &Model,
+        queue: &Queue<'_>,
+        sampling: &Sampling,
+        rows_max: usize,
+    ) -> Result<(), ModelError> {
+        let mut decoder = Decoder::new(model, rows_max, sampling.completion_tokens_max);
+        let mut live: Vec<Live<'_>> = Vec::new();
+        loop {
+            let parts = queue.take(rows_max - live.len());
+            let groups: Vec<(&[u32], usize)> =
+                parts.iter().map(|p| (&p.request.prompt[..], p.seeds.len())).collect();
+            decoder.admit(&groups, &mut self.tape)?;
+            live.extend(parts.iter().flat_map(Live::of));
+            if live.is_empty() {
+                return Ok(());
+            }
+            let rows = live.iter_mut().enumerate();
+            let goes_on: Vec<bool> =
+                rows.map(|(row, live)| !live.draw(&decoder, row, sampling)).collect();
+            decoder.retain(&goes_on);
+            let mut left = Vec::with_capacity(live.len());
+            for (live, goes_on) in live.into_iter().zip(goes_on) {
+                if goes_on {
+                    left.push(live);
+                } else {
+                    self.done.push((live.at, live.completion));
+                }
+            }
+            live = left;
+            let fed: Vec<u32> =
+                live.iter().filter_map(|l| l.completion.tokens.last().copied()).collect();
+            decoder.step(&fed);
+        }
+    }
 }
 
 /// The next token of a row and its log-prob.

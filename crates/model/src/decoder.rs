@@ -1,7 +1,7 @@
 //! One token at a time, for many rows at once, from a cache of keys and values.
 //!
 //! Rows that sample from the same prompt share its cache and attend to it together. A row that
-//! is finished leaves; the others go on without it.
+//! is finished leaves, and another prompt can be admitted in its place while the others go on.
 
 use crate::{
     Chunk, Config, Model, ModelError, Tape,
@@ -12,7 +12,8 @@ use crate::{
 /// Most prompt tokens that are read at once, but for a longer prompt: their activations stay near the caches.
 pub(crate) const PREFILL_TOKENS: usize = 1024;
 
-/// Keys and values of a prompt, one entry for each layer and key-value head.
+/// Keys and values of a prompt, one entry for each layer and key-value head; of length 0 where no
+/// row needs it any more.
 #[derive(Debug, Default)]
 struct Prompt {
     len: usize,
@@ -51,6 +52,10 @@ pub struct Decoder<'m> {
     model: &'m Model,
     prompts: Vec<Prompt>,
     rows: Vec<Row>,
+    /// Places of caches that no row has.
+    free: Vec<usize>,
+    /// Most new tokens of a row.
+    max_tokens: usize,
     /// Tokens a row's cache can hold, a multiple of [`NR`].
     capacity: usize,
     keys_t: Vec<f32>,
@@ -109,32 +114,60 @@ impl<'m> Decoder<'m> {
         max_tokens: usize,
         tape: &mut Tape,
     ) -> Result<Self, ModelError> {
+        let mut decoder = Self::new(model, groups.iter().map(|g| g.1).sum(), max_tokens);
+        decoder.admit(groups, tape)?;
+        Ok(decoder)
+    }
+
+    /// A decoder for at most `rows_max` rows at a time, of at most `max_tokens` new tokens each.
+    pub fn new(model: &'m Model, rows_max: usize, max_tokens: usize) -> Self {
         let c = &model.config;
-        for (prompt, _) in groups {
-            let n = prompt.len() + max_tokens;
-            if prompt.is_empty() || n > c.max_position_embeddings {
-                let max = c.max_position_embeddings;
-                let what = format!(
-                    "a prompt of {} tokens and {max_tokens} new ones do not fit 1 to {max}",
-                    prompt.len()
-                );
-                return Err(ModelError::Input(what));
-            }
-        }
-        let n_rows: usize = groups.iter().map(|g| g.1).sum();
         let capacity = round_up(max_tokens, NR);
         let heads = c.num_hidden_layers * c.num_key_value_heads;
         let d = c.head_dim;
-        let mut decoder = Self {
+        Self {
             model,
             prompts: Vec::new(),
-            rows: Vec::with_capacity(n_rows),
+            rows: Vec::with_capacity(rows_max),
+            free: (0..rows_max).rev().collect(),
+            max_tokens,
             capacity,
-            keys_t: vec![0.0; n_rows * heads * d * capacity],
-            values: vec![0.0; n_rows * heads * capacity * round_up(d, NR)],
-            logits: Vec::with_capacity(n_rows * c.vocab_size),
+            keys_t: vec![0.0; rows_max * heads * d * capacity],
+            values: vec![0.0; rows_max * heads * capacity * round_up(d, NR)],
+            logits: Vec::with_capacity(rows_max * c.vocab_size),
             s: Scratch::default(),
-        };
+        }
+    }
+
+    /// Says what of a prompt with `max_tokens` new tokens a model cannot read.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or holds a token out of range.
+    pub fn check(model: &Model, prompt: &[u32], max_tokens: usize) -> Result<(), ModelError> {
+        let max = model.config.max_position_embeddings;
+        if prompt.is_empty() || prompt.len() + max_tokens > max {
+            let what = format!(
+                "a prompt of {} tokens and {max_tokens} new ones do not fit 1 to {max}",
+                prompt.len()
+            );
+            return Err(ModelError::Input(what));
+        }
+        let mut chunk = Chunk::default();
+        chunk.push(prompt, None);
+        chunk.check(&model.config)
+    }
+
+    /// Opens `n` rows on each prompt, after those that are there.
+    ///
+    /// # Errors
+    /// As [`Decoder::start`].
+    ///
+    /// # Panics
+    /// If there are more rows than announced.
+    pub fn admit(&mut self, groups: &[(&[u32], usize)], tape: &mut Tape) -> Result<(), ModelError> {
+        for (prompt, _) in groups {
+            Self::check(self.model, prompt, self.max_tokens)?;
+        }
         let mut used = groups.first().map_or(0, |(prompt, _)| prompt.len());
         let parts = groups.chunk_by(|_, (prompt, _)| {
             let fits = used + prompt.len() <= PREFILL_TOKENS;
@@ -142,9 +175,9 @@ impl<'m> Decoder<'m> {
             fits
         });
         for part in parts {
-            decoder.read(part, tape)?;
+            self.read(part, tape)?;
         }
-        Ok(decoder)
+        Ok(())
     }
 
     /// Reads some prompts and opens their rows.
@@ -155,27 +188,37 @@ impl<'m> Decoder<'m> {
             chunk.push(prompt, None);
             chunk.targets.push((chunk.tokens.len() - 1, 0));
         }
-        let first = self.prompts.len();
-        let prompt =
-            |(prompt, _): &(&[u32], usize)| Prompt { len: prompt.len(), ..Prompt::default() };
-        self.prompts.extend(groups.iter().map(prompt));
-        let (model, prompts) = (self.model, &mut self.prompts[first..]);
+        let mut read: Vec<Prompt> =
+            groups.iter().map(|(p, _)| Prompt { len: p.len(), ..Prompt::default() }).collect();
+        let model = self.model;
         model.read(&chunk, 1.0, tape, |_, k, v| {
-            for (prompt, segment) in prompts.iter_mut().zip(&chunk.segments) {
+            for (prompt, segment) in read.iter_mut().zip(&chunk.segments) {
                 prompt.add_layer((k, v), segment.start, &model.config);
             }
         })?;
         let mut logits = vec![0.0; groups.len() * vocab];
         self.model.head.logits(tape.selected(), groups.len(), &mut logits);
         let rows = logits.chunks_exact(vocab);
-        for (prompt, ((_, n), logits)) in (first..).zip(groups.iter().zip(rows)) {
+        for ((prompt, (_, n)), logits) in read.into_iter().zip(groups).zip(rows) {
+            let prompt = self.keep(prompt);
             for _ in 0..*n {
-                let slot = self.rows.len();
+                let slot = self.free.pop().expect("no more rows than announced");
                 self.rows.push(Row { prompt, slot, len: 0 });
                 self.logits.extend_from_slice(logits);
             }
         }
         Ok(())
+    }
+
+    /// Puts a prompt where none is, and says where.
+    fn keep(&mut self, prompt: Prompt) -> usize {
+        let unused = self.prompts.iter().position(|p| p.len == 0);
+        let at = unused.unwrap_or(self.prompts.len());
+        match self.prompts.get_mut(at) {
+            Some(place) => *place = prompt,
+            None => self.prompts.push(prompt),
+        }
+        at
     }
 
     /// Rows still being decoded, in the order in which they were opened.
@@ -205,7 +248,19 @@ impl<'m> Decoder<'m> {
     /// are those of the rows that stay.
     pub fn retain(&mut self, keep: &[bool]) {
         let mut keep = keep.iter();
-        self.rows.retain(|_| keep.next().copied().unwrap_or(false));
+        let free = &mut self.free;
+        self.rows.retain(|row| {
+            let stays = keep.next().copied().unwrap_or(false);
+            if !stays {
+                free.push(row.slot);
+            }
+            stays
+        });
+        for (i, prompt) in self.prompts.iter_mut().enumerate() {
+            if !self.rows.iter().any(|row| row.prompt == i) {
+                *prompt = Prompt::default();
+            }
+        }
     }
 
     /// Feeds one token to each row and computes the logits of the next.

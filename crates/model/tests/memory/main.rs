@@ -129,9 +129,9 @@ fn what_is_said_is_what_is_taken() {
         model.save(dir.path(), Dtype::Bf16).unwrap();
         drop(model);
         assert_eq!(stored_precision(dir.path()).unwrap(), Precision::Bfloat16);
-        for precision in
-            [None, Some(Precision::Float32), Some(Precision::Int8), Some(Precision::Nf4)]
-        {
+        let all = [None, Some(Precision::Float32), Some(Precision::Int8), Some(Precision::Nf4)];
+        // The precision decides how weights are held, the family what else there is.
+        for precision in all.into_iter().take(if family == "Qwen2" { 4 } else { 1 }) {
             let what = format!("{family} {precision:?}");
             let hold = Hold::Frozen(precision);
             let memory = Memory::of(&config, hold, Precision::Bfloat16, Some(&spec)).unwrap();
