@@ -6,128 +6,15 @@
 use std::ops::Range;
 
 use crate::{
-    Chunk, Model, ModelError,
+    Chunk, Model, ModelError, Slopes, Tape,
     layout::LinearPlace,
     linear::{Linear, LowRankScratch},
     ops::{
-        AttentionScratch, HeadScratch, Heads, Panels, Span, Stats, TargetSlopes, View, attend,
-        attend_backward, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
+        Heads, Panels, TargetSlopes, View, attend, attend_backward, rms_norm, rms_norm_backward,
+        swiglu, swiglu_backward,
     },
+    tape::{Keep, LayerTape},
 };
-
-/// The derivatives of a loss by what a forward pass found, one a target of the chunk.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Slopes<'a> {
-    /// By the log-probs.
-    pub log_probs: &'a [f32],
-    /// By the entropies; empty for none.
-    pub entropies: &'a [f32],
-    /// By a linear function of [`Tape::hidden`], and its weights; empty for none.
-    pub hidden: (&'a [f32], &'a [f32]),
-}
-
-/// What a forward pass keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// All that a backward pass needs.
-    All,
-    /// The inputs of the blocks.
-    Inputs,
-    Nothing,
-}
-
-/// What one block keeps for its backward pass; rows are tokens.
-#[derive(Debug, Default)]
-struct LayerTape {
-    input: Vec<f32>,
-    norm1: Vec<f32>,
-    rstd1: Vec<f32>,
-    /// Queries and keys before their norms, and the norms' factors, where there are norms.
-    raw_q: Vec<f32>,
-    raw_k: Vec<f32>,
-    rstd_q: Vec<f32>,
-    rstd_k: Vec<f32>,
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    attended: Vec<f32>,
-    middle: Vec<f32>,
-    norm2: Vec<f32>,
-    rstd2: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
-    hidden: Vec<f32>,
-}
-
-/// Everything a forward and a backward pass write, reused from chunk to chunk.
-#[derive(Debug, Default)]
-pub struct Tape {
-    /// Whether a block keeps only its input, and its backward pass runs it once more (Chen et al.
-    /// 2016, "Training deep nets with sublinear memory cost").
-    recompute: bool,
-    /// Whether the last forward pass kept what a backward pass needs.
-    kept: bool,
-    /// One for each block, or one for all.
-    layers: Vec<LayerTape>,
-    /// The inputs of the blocks, where they are run again.
-    inputs: Vec<Vec<f32>>,
-    spans: Vec<Span>,
-    positions: Vec<usize>,
-    x: Vec<f32>,
-    normed: Vec<f32>,
-    rstd: Vec<f32>,
-    /// Rows of the final norm that have targets, and which they are.
-    selected: Vec<f32>,
-    rows: Vec<usize>,
-    targets: Vec<(usize, u32)>,
-    order: Vec<usize>,
-    /// Where in `selected` the row of each target is, in the order of the chunk.
-    places: Vec<usize>,
-    sorted: Vec<f32>,
-    stats: Vec<Stats>,
-    log_probs: Vec<f32>,
-    entropies: Vec<f32>,
-    attention: AttentionScratch,
-    head: HeadScratch,
-    dx: Vec<f32>,
-    dmid: Vec<f32>,
-    dq: Vec<f32>,
-    dk: Vec<f32>,
-    dv: Vec<f32>,
-    packed: Panels,
-    low: LowRankScratch,
-    /// Gradients that nobody wants: those of a frozen norm.
-    spare: Vec<f32>,
-}
-
-impl Tape {
-    /// A tape that holds one block's activations at a time, for a third more arithmetic.
-    #[must_use]
-    pub fn recomputing(recompute: bool) -> Self {
-        Self { recompute, ..Self::default() }
-    }
-
-    /// The log-prob of each target of the last forward pass, in the order of the chunk.
-    pub fn log_probs(&self) -> &[f32] {
-        &self.log_probs
-    }
-
-    /// The normalised rows that have targets, in ascending order, after a forward pass.
-    pub(crate) fn selected(&self) -> &[f32] {
-        &self.selected
-    }
-
-    /// The normalised last state from which a target was predicted, after a forward pass.
-    pub fn hidden(&self, target: usize) -> &[f32] {
-        let width = self.selected.len() / self.rows.len();
-        &self.selected[self.places[target] * width..][..width]
-    }
-
-    /// The entropy, in nats, of the distribution at each target.
-    pub fn entropies(&self) -> &[f32] {
-        &self.entropies
-    }
-}
 
 fn add_columns(dy: &[f32], dbias: &mut [f32]) {
     for row in dy.chunks_exact(dbias.len()) {
