@@ -7,6 +7,7 @@ use rand::{Rng as _, seq::IteratorRandom as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tasks::selfplay::{Puzzle, TaskKind};
+use verify::Value;
 
 use super::recipe::Eviction;
 use crate::seed::Seed;
@@ -129,6 +130,14 @@ impl Buffers {
         let different: BTreeMap<&str, &str> =
             all.map(|kept| (kept.program.as_str(), kept.puzzle.program.as_str())).collect();
         different.into_values().choose(&mut seed.rng())
+    }
+
+    /// Inputs of `n` different puzzles, fewer where there are fewer.
+    pub(crate) fn inputs(&self, n: usize, seed: Seed) -> Vec<Vec<Value>> {
+        let of = |kind| self.kinds.get(&kind).into_iter().flat_map(|buffer| &buffer.kept);
+        let all = of(TaskKind::Deduction).chain(of(TaskKind::Abduction));
+        let drawn = all.choose_multiple(&mut seed.rng(), n);
+        drawn.into_iter().filter_map(|kept| Some(kept.puzzle.cases.first()?.args.clone())).collect()
     }
 
     /// The share of different programs among the puzzles.

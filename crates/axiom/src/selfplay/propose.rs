@@ -5,7 +5,7 @@
 //! buffers is the same up to names and layout. The list of modules is advice to the policy; it
 //! protects nothing.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Result, ensure};
 use generate::{Completion, Request};
@@ -115,6 +115,8 @@ struct Asked {
     kind: TaskKind,
     prompt: Vec<u32>,
     references: Vec<String>,
+    /// Induction: inputs of other puzzles, of which some are hidden in the place of its own.
+    borrowed: Vec<Vec<Value>>,
 }
 
 /// What a completion asks the verifier to run: its program with its inputs.
@@ -122,7 +124,9 @@ struct Draft {
     kind: TaskKind,
     program: String,
     message: String,
+    /// Its own inputs, then those it borrows.
     inputs: Vec<Vec<Value>>,
+    own: usize,
 }
 
 /// Proposals of every kind, validated.
@@ -148,7 +152,7 @@ pub(crate) fn propose(rig: &Rig, seed: Seed, clock: &mut Clock) -> Result<Vec<Pr
     let each = asked.into_iter().zip(completions.into_iter().flatten()).zip(texts).zip(found);
     Ok(each
         .map(|(((asked, completion), text), found)| {
-            let Asked { kind, prompt, references } = asked;
+            let Asked { kind, prompt, references, .. } = asked;
             Proposal { kind, prompt, completion, text, references, found }
         })
         .collect())
@@ -209,14 +213,17 @@ fn ask(rig: &Rig, kind: TaskKind, seed: Seed) -> Result<Option<Asked>> {
         let Some(program) = rig.buffers.program(seed) else { return Ok(None) };
         let prompt = rig.policy.ask(&ask_questions(program, s.inputs, s.style))?;
         let references = vec![program.to_string()];
-        return Ok(Some(Asked { kind, prompt, references }));
+        // Twice as many as are needed: a program need not take every input of another.
+        let n = if s.borrow_inputs { 2 * s.inputs } else { 0 };
+        let borrowed = rig.buffers.inputs(n, seed.child("borrow", 0));
+        return Ok(Some(Asked { kind, prompt, references, borrowed }));
     }
     let mut references = rig.buffers.draw(kind, s.references, seed);
     loop {
         let prompt = rig.policy.ask(&ask_proposal(kind, &references, s.style))?;
         if prompt.len() <= s.prompt_tokens_max || references.pop().is_none() {
             let references = references.iter().map(|p| p.program.clone()).collect();
-            return Ok(Some(Asked { kind, prompt, references }));
+            return Ok(Some(Asked { kind, prompt, references, borrowed: Vec::new() }));
         }
     }
 }
@@ -256,7 +263,8 @@ fn judge(
     let invalid = |flaw, detail: &str| Found::Invalid(flaw, detail.to_string());
     let (first, second) = (&twice.first, &twice.second);
     let failure = |run: &verify::Execution| {
-        let answers = run.answers.iter().filter_map(|answer| answer.as_ref().err());
+        let own = run.answers.iter().take(draft.own);
+        let answers = own.filter_map(|answer| answer.as_ref().err());
         run.failure.as_ref().into_iter().chain(answers).next().cloned()
     };
     match (failure(first), failure(second)) {
@@ -270,13 +278,15 @@ fn judge(
         }
         (None, None) => {}
     }
-    let outputs: Vec<Value> = first.answers.iter().filter_map(|a| a.clone().ok()).collect();
-    if outputs.iter().any(|value| value.to_string().len() > VALUE_BYTES_MAX) {
+    let is_large = |value: &Value| value.to_string().len() > VALUE_BYTES_MAX;
+    if first.answers.iter().take(draft.own).flatten().any(is_large) {
         return invalid(Flaw::TooLarge, "an output is too large");
     }
     let Some(form) = form else { return invalid(Flaw::TooLarge, "the program is too large") };
-    let cases = draft.inputs.into_iter().zip(outputs);
-    let cases = cases.map(|(args, expected)| TestCase { args, expected }).collect();
+    let answers = first.answers.iter().map(|a| a.clone().ok().filter(|value| !is_large(value)));
+    let cases = draft.inputs.into_iter().zip(answers);
+    let case = |(args, expected): (_, Option<Value>)| Some(TestCase { args, expected: expected? });
+    let cases = with_borrowed(cases.map(case).collect(), draft.own);
     let puzzle = Puzzle { kind: draft.kind, program: draft.program, message: draft.message, cases };
     let kept = Kept::new(puzzle, &form);
     if rig.buffers.contains(&kept) || !new.insert(format!("{}{}", kept.puzzle.kind, kept.key())) {
@@ -291,20 +301,34 @@ fn judge(
     Found::Valid(kept)
 }
 
+/// The first half of a draft's own cases and, for the other half, of those that it borrows as many
+/// as can be had: none that is there already, and none on which the program fails.
+fn with_borrowed(cases: Vec<Option<TestCase>>, own: usize) -> Arc<[TestCase]> {
+    let (own, borrowed) = cases.split_at(own);
+    let shown = own.len() / 2;
+    let mut all: Vec<TestCase> = own[..shown].iter().flatten().cloned().collect();
+    for case in borrowed.iter().chain(&own[shown..]).flatten() {
+        if all.len() < own.len() && !all.iter().any(|known| known.args == case.args) {
+            all.push(case.clone());
+        }
+    }
+    all.into()
+}
+
 impl Draft {
     /// The draft in a completion, or why there is none.
     fn read(asked: &Asked, text: &str, s: &SelfplayRecipe) -> Result<Self, Found> {
         let invalid = |flaw, detail: &str| Err(Found::Invalid(flaw, detail.to_string()));
         let kind = asked.kind;
-        let draft = if kind == TaskKind::Induction {
+        let mut draft = if kind == TaskKind::Induction {
             let (inputs, message) =
                 induction_proposal(text, s.inputs, s.format).map_err(Found::Unreadable)?;
             let program = asked.references.concat();
-            Self { kind, program, message, inputs }
+            Self { kind, program, message, own: inputs.len(), inputs }
         } else {
             let found = proposal(text, s.format).map_err(Found::Unreadable)?;
             let (program, inputs) = (found.program, vec![found.args]);
-            Self { kind, program, message: String::new(), inputs }
+            Self { kind, program, message: String::new(), inputs, own: 1 }
         };
         if kind == TaskKind::Induction && (draft.message.is_empty() || is_code(&draft.message)) {
             return invalid(Flaw::Message, &draft.message);
@@ -320,6 +344,7 @@ impl Draft {
         if let Some(module) = imports(&draft.program).find(forbidden) {
             return invalid(Flaw::ForbiddenModule, module);
         }
+        draft.inputs.extend(asked.borrowed.iter().cloned());
         Ok(draft)
     }
 
@@ -350,4 +375,27 @@ fn imports(program: &str) -> impl Iterator<Item = &str> {
         let rest = rest.strip_prefix("import ").or_else(|| rest.strip_prefix("from "))?;
         rest.split([' ', '.', ',']).next()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_inputs_are_borrowed_where_the_program_takes_them() {
+        let case = |n: i64| {
+            let value = Value::from_json(&serde_json::json!(n)).unwrap();
+            Some(TestCase { args: vec![value.clone()], expected: value })
+        };
+        let numbers = |cases: &[Option<TestCase>], own| -> Vec<String> {
+            let all = with_borrowed(cases.to_vec(), own);
+            all.iter().map(|case| case.expected.to_string()).collect()
+        };
+        let own = [case(0), case(1), case(2), case(3)];
+        assert_eq!(numbers(&own, 4), ["0", "1", "2", "3"]);
+        let more = |borrowed: &[Option<TestCase>]| [&own[..], borrowed].concat();
+        assert_eq!(numbers(&more(&[case(7), case(8), case(9)]), 4), ["0", "1", "7", "8"]);
+        // One is shown already, and on another the program fails.
+        assert_eq!(numbers(&more(&[case(1), None, case(9)]), 4), ["0", "1", "9", "2"]);
+    }
 }

@@ -18,6 +18,7 @@ pub(crate) struct SelfplayRecipe {
     pub(crate) proposals: usize,
     pub(crate) references: usize,
     pub(crate) inputs: usize,
+    pub(crate) borrow_inputs: bool,
     pub(crate) rollouts: usize,
     pub(crate) solver_batch: SolverBatch,
     pub(crate) prompt_tokens_max: usize,
