@@ -29,7 +29,7 @@ pub(crate) struct SelfplayRecipe {
     pub(crate) eviction: Eviction,
     pub(crate) rewards: RewardTable,
     pub(crate) learnability: Learnability,
-    pub(crate) rate_min: f64,
+    pub(crate) induction_rate_min: f64,
     pub(crate) wrong: f64,
     pub(crate) unreadable: f64,
     pub(crate) format: Format,
@@ -95,12 +95,12 @@ impl SelfplayRecipe {
                 self.proposals * self.seed_factor
             );
         }
-        if !(0.0..1.0).contains(&self.rate_min) {
-            bail!("selfplay.rate_min is 0 or more, and less than 1");
+        if !(0.0..1.0).contains(&self.induction_rate_min) {
+            bail!("selfplay.induction_rate_min is 0 or more, and less than 1");
         }
-        if self.rate_min > 0.0 && self.solver_batch == SolverBatch::Fresh {
+        if self.induction_rate_min > 0.0 && self.solver_batch == SolverBatch::Fresh {
             bail!(
-                "selfplay.rate_min needs the rates of all puzzles that are learnt from: \
+                "selfplay.induction_rate_min needs the rates of all puzzles that are learnt from: \
                  selfplay.solver_batch = \"estimates\""
             );
         }
@@ -121,6 +121,11 @@ impl SelfplayRecipe {
     /// Whether puzzles of this kind are proposed and solved.
     pub(crate) fn has(&self, kind: TaskKind) -> bool {
         self.kinds.contains(&kind)
+    }
+
+    /// Whether so few attempts solved a puzzle of this kind that they may have been lucky.
+    pub(crate) fn is_luck(&self, kind: TaskKind, rate: f64) -> bool {
+        kind == TaskKind::Induction && rate < self.induction_rate_min
     }
 
     /// The term that a coefficient stands for.

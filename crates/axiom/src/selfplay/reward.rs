@@ -47,7 +47,8 @@ pub(crate) fn reward(
             Found::Unreadable(_) => Some(Proposed::Unreadable),
             Found::Invalid(..) => Some(Proposed::Invalid),
             Found::Valid(_) => estimates.next().and_then(Solving::rate).map(|rate| {
-                let learnability = if rate < s.rate_min { 0.0 } else { s.learnability.of(rate) };
+                let luck = s.is_luck(proposal.kind, rate);
+                let learnability = if luck { 0.0 } else { s.learnability.of(rate) };
                 rewards.learnability.push(learnability);
                 Proposed::Valid(learnability)
             }),
@@ -111,8 +112,8 @@ pub(crate) fn lessons(
     // reward or punish all of them.
     let skip = rig.recipe.learn.skip_silent_groups && s.solver_batch == SolverBatch::Estimates;
     for (solving, rewards) in solvings.learnt(s.solver_batch).zip(paid) {
-        let lucky = solving.rate().is_some_and(|rate| rate < s.rate_min);
-        if lucky || (skip && solving.is_silent()) {
+        let luck = solving.rate().is_some_and(|rate| s.is_luck(solving.puzzle.kind, rate));
+        if luck || (skip && solving.is_silent()) {
             continue;
         }
         let rows = solving.attempts.iter().zip(rewards).enumerate();

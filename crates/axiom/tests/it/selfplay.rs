@@ -102,8 +102,8 @@ fn what_does_not_fit_self_play_is_refused() {
     for setting in silent.iter().chain(&["replay.dedupe=true", "diagnose.visible=true"]) {
         refused(&[setting], "says nothing to self-play");
     }
-    refused(&["selfplay.rate_min=1"], "less than 1");
-    let fresh = ["selfplay.rate_min=0.5", "selfplay.solver_batch=fresh"];
+    refused(&["selfplay.induction_rate_min=1"], "less than 1");
+    let fresh = ["selfplay.induction_rate_min=0.5", "selfplay.solver_batch=fresh"];
     refused(&fresh, "solver_batch = \"estimates\"");
 }
 
