@@ -100,8 +100,8 @@ impl SelfplayRecipe {
         }
         if self.induction_rate_min > 0.0 && self.solver_batch == SolverBatch::Fresh {
             bail!(
-                "selfplay.induction_rate_min needs the rates of all puzzles that are learnt from: \
-                 selfplay.solver_batch = \"estimates\""
+                "selfplay.induction_rate_min needs the rates of all puzzles that are learnt from: set \
+                 it to 0, or selfplay.solver_batch to \"estimates\""
             );
         }
         if self.wrong > 0.0 || self.unreadable > 0.0 {

@@ -33,7 +33,8 @@ fn a_run_that_will_not_fit_is_refused_and_a_smaller_one_named() {
     check(&with("0.01"), 2, &["would take", "nothing that axiom could change"]);
     let adapter = ["gradient_checkpointing=true --set model.adapter.r=16", "it takes"];
     check(&with("0.09"), 2, &adapter);
-    check(&with("-1"), 2, &["not a positive number of GiB"]);
+    check(&with("0"), 2, &["not a positive number of GiB"]);
+    check(&with("much"), 2, &["not a number of GiB"]);
     assert!(!run.exists());
 }
 

@@ -39,9 +39,10 @@ fn finished(settings: &[&str]) -> (tempfile::TempDir, Run) {
 
 #[test]
 fn self_play_resumes_to_the_same_end_with_full_buffers() {
+    let fresh = ["selfplay.solver_batch=fresh", "selfplay.induction_rate_min=0"];
     let variants: &[&[&str]] = &[
         &[],
-        &["method=ppo", "selfplay.solver_batch=fresh", "selfplay.eviction=reservoir"],
+        &["method=ppo", fresh[0], fresh[1], "selfplay.eviction=reservoir"],
         &["method=trr_pp_code", "selfplay.rewards=code", "selfplay.surprise=0.1"],
     ];
     for settings in variants {
@@ -104,7 +105,7 @@ fn what_does_not_fit_self_play_is_refused() {
     }
     refused(&["selfplay.induction_rate_min=1"], "less than 1");
     let fresh = ["selfplay.induction_rate_min=0.5", "selfplay.solver_batch=fresh"];
-    refused(&fresh, "solver_batch = \"estimates\"");
+    refused(&fresh, "solver_batch to \"estimates\"");
 }
 
 #[test]
