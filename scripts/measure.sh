@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of the README and docs/log.md, one after the other, on an idle machine.
-#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods | selfplay
+#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods | selfplay | memory
 # Run folders go to runs/, tables to standard output. Needs `cargo build --release`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -115,6 +115,36 @@ selfplay)
     arms+=(selfplay,reward.shuffle=true)
     "$axiom" compare "${arms[@]}" --set steps=100000 --budget "tokens=${TOKENS:-1200000}" \
         --out runs/selfplay
+    ;;
+# What `axiom plan` says a run takes, and what it took at its peak. CHECKPOINT is a directory that
+# scripts/random_checkpoint.py wrote, or any other of that size.
+memory)
+    said_and_taken() {
+        local name=$1 threads=$2 settings=() said
+        shift 2
+        for setting in "$@"; do settings+=(--set "$setting"); done
+        rm -rf "runs/memory-$name"
+        said=$("$axiom" plan default --threads "$threads" "${settings[@]}" --json)
+        "$axiom" run default --threads "$threads" "${settings[@]}" --out "runs/memory-$name" --json \
+            >/dev/null
+        python3 - "$name" "$said" "runs/memory-$name/summary.json" <<'PY'
+import json, sys
+said = json.loads(sys.argv[2])["total"] / 2**20
+took = json.load(open(sys.argv[3]))["memory_peak_bytes"] / 2**20
+print(f"  {sys.argv[1]:22} said {said:7.0f} MiB  took {took:7.0f} MiB  ratio {said / took:.2f}")
+PY
+    }
+    said_and_taken embedded 2 steps=3
+    said_and_taken one-thread 1 steps=3
+    said_and_taken adapter 2 steps=3 model.adapter.r=16
+    said_and_taken recompute 2 steps=3 learn.gradient_checkpointing=true
+    said_and_taken reference 2 steps=3 method=grpo
+    large=(steps=1 "model.path=${CHECKPOINT:?a directory}" model.adapter.r=16 tasks.families=fibonacci)
+    large+=(learn.gradient_checkpointing=true tasks.per_step=1 tasks.group_size=8)
+    large+=(sampling.completion_tokens_max=96 eval.tasks_per_family=1 learn.replay_per_step=0)
+    large+=(learn.skip_silent_groups=false)
+    said_and_taken checkpoint 2 "${large[@]}"
+    said_and_taken checkpoint-nf4 2 "${large[@]}" model.load_dtype=nf4
     ;;
 *)
     sed -n '2,4p' "$0"
