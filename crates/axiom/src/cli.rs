@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 use generate::{Filter, Sampling};
 
 use crate::{
@@ -167,7 +167,7 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         #[arg(long, value_parser = ["brief", "instructed"], requires = "puzzles")]
         style: Option<String>,
         /// Most tokens of a completion.
-        #[arg(long, default_value_t = 192)]
+        #[arg(long, default_value_t = 192, value_parser = positive())]
         max_tokens: usize,
         /// With several samples: how often the one is right that is chosen by the visible
         /// examples (best@k), or by what most answer (majority@k).
@@ -401,7 +401,7 @@ pub(crate) struct SamplingArgs {
     #[arg(long, default_value_t = 1.0)]
     repetition_penalty: f32,
     /// Most tokens of a completion.
-    #[arg(long, default_value_t = 192)]
+    #[arg(long, default_value_t = 192, value_parser = positive())]
     max_tokens: usize,
     /// Which draws.
     #[arg(long, default_value_t = 0)]
@@ -451,6 +451,11 @@ pub(crate) struct MachineArgs {
     /// stands for what it must run inside, `{exe}` for the path of this binary.
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) sandbox_command: Option<String>,
+}
+
+/// Numbers from 1 on.
+fn positive() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn tier(name: &str) -> Result<verify::Tier, String> {

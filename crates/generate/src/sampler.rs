@@ -191,7 +191,7 @@ impl<'a> Live<'a> {
         if sampling.eos.contains(&token) {
             completion.stop = Stop::End;
         }
-        completion.stop == Stop::End || completion.tokens.len() == sampling.completion_tokens_max
+        completion.stop == Stop::End || completion.tokens.len() >= sampling.completion_tokens_max
     }
 }
 

@@ -35,7 +35,17 @@ fn a_run_that_will_not_fit_is_refused_and_a_smaller_one_named() {
     check(&with("0.09"), 2, &adapter);
     check(&with("0"), 2, &["not a positive number of GiB"]);
     check(&with("much"), 2, &["not a number of GiB"]);
+    let four_bits = ["plan", "--set", "model.load_dtype=nf4"];
+    check(&four_bits, 1, &["weights that learn are float32"]);
     assert!(!run.exists());
+}
+
+#[test]
+fn no_tokens_are_no_completion() {
+    let prompt = ["--prompt", "def f(x):", "--max-tokens", "0"];
+    check(&[&["generate"], &prompt[..]].concat(), 2, &["--max-tokens", "0 is not in 1.."]);
+    check(&[&["solve"], &prompt[..]].concat(), 2, &["--max-tokens", "0 is not in 1.."]);
+    check(&["eval", "--max-tokens", "0"], 2, &["--max-tokens", "0 is not in 1.."]);
 }
 
 #[test]
