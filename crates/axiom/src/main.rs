@@ -203,7 +203,9 @@ fn start(command: Command) -> Result<u8> {
     let mut recipe = usage(Recipe::load(&recipe, &settings))?;
     recipe.seed = seed.unwrap_or(recipe.seed);
     usage(families::parse(&recipe.tasks.families))?;
-    usage(plan::refuse_too_large(&recipe, (machine.threads, offline), memory))?;
+    if let Some(why) = plan::refusal(&recipe, (machine.threads, offline), memory)? {
+        return usage(Err(anyhow::Error::msg(why)));
+    }
     ended(commands::run::run(recipe, out, machine, args.json)?)
 }
 

@@ -1,16 +1,16 @@
 //! How much memory a run will take at its peak, part by part, before it starts.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
-use anyhow::{Result, bail};
-use model::{Decoding, Hold, Load, Memory};
+use anyhow::Result;
+use model::{Decoding, Load, Memory};
 use serde_json::{Value, json};
 use tasks::{Split, Task, TaskId};
 
 use crate::{
     families,
     method::Method,
-    policy::{LoadDtype, Outline},
+    policy::{LoadDtype, Outline, Source},
     recipe::{Recipe, TaskSource},
 };
 
@@ -37,12 +37,11 @@ struct Step {
 impl Plan {
     /// Of a run on so many threads. Reads the model's config, not its weights.
     pub(crate) fn of(recipe: &Recipe, threads: usize, offline: bool) -> Result<Self> {
-        let outline = Outline::of(&recipe.source(offline))?;
+        let source = recipe.source(offline);
+        let outline = Outline::of(&source)?;
+        let learns = source.learns && outline.adapter.is_none();
+        let hold = Source { learns, ..source }.hold()?;
         let adapter = recipe.model.adapter.spec().or_else(|| outline.adapter.clone());
-        let hold = match adapter.is_some() {
-            true => Hold::Frozen(recipe.model.load_dtype.precision()),
-            false => Hold::Learning,
-        };
         let memory = Memory::of(&outline.config, hold, outline.stored, adapter.as_ref())?;
         let method = Method::of(recipe)?;
         let step = Step::of(recipe, &outline)?;
@@ -101,16 +100,17 @@ impl Plan {
     }
 }
 
-/// Refuses a run that will not fit into `limit` bytes, or what is free where that is not given.
-pub(crate) fn refuse_too_large(
+/// Why a run will not fit into `limit` bytes, or what is free where that is not given, and what
+/// would; none where it fits.
+pub(crate) fn refusal(
     recipe: &Recipe,
     (threads, offline): (usize, bool),
     limit: Option<usize>,
-) -> Result<()> {
-    let Some(limit) = limit.or_else(free) else { return Ok(()) };
+) -> Result<Option<String>> {
+    let Some(limit) = limit.or_else(free) else { return Ok(None) };
     let takes = Plan::of(recipe, threads, offline)?.total();
     if takes <= limit {
-        return Ok(());
+        return Ok(None);
     }
     let said = format!(
         "the run would take {} of memory and {} may be used (`axiom plan` shows the parts)",
@@ -118,42 +118,45 @@ pub(crate) fn refuse_too_large(
         size(limit)
     );
     let mut smaller = recipe.clone();
-    let mut settings = Vec::new();
-    for (setting, change) in SAVINGS {
+    let mut settings = BTreeMap::new();
+    for ((key, value), change) in SAVINGS {
         if !change(&mut smaller) {
             continue;
         }
-        settings.push(format!("--set {setting}"));
+        settings.insert(key, value);
         let takes = Plan::of(&smaller, threads, offline)?.total();
         if takes <= limit {
+            let settings: Vec<String> =
+                settings.iter().map(|(key, value)| format!("--set {key}={value}")).collect();
             let settings = settings.join(" ");
-            bail!("{said}; with {settings} it takes {}", size(takes));
+            return Ok(Some(format!("{said}; with {settings} it takes {}", size(takes))));
         }
     }
-    bail!("{said}; nothing that axiom could change would make it fit: take a smaller model")
+    let nothing = "nothing that axiom could change would make it fit: take a smaller model";
+    Ok(Some(format!("{said}; {nothing}")))
 }
 
 /// Changes a recipe; false where it is so already.
 type Saving = fn(&mut Recipe) -> bool;
 
 /// What makes a run smaller, the least painful first.
-const SAVINGS: [(&str, Saving); 4] = [
-    ("learn.gradient_checkpointing=true", |r| {
+const SAVINGS: [((&str, &str), Saving); 4] = [
+    (("learn.gradient_checkpointing", "true"), |r| {
         !std::mem::replace(&mut r.learn.gradient_checkpointing, true)
     }),
-    ("model.adapter.r=16", |r| {
+    (("model.adapter.r", "16"), |r| {
         let none = r.model.adapter.r == 0;
         r.model.adapter.r = r.model.adapter.r.max(16);
         none
     }),
-    ("model.load_dtype=int8", |r| {
+    (("model.load_dtype", "int8"), |r| {
         let more = !matches!(r.model.load_dtype, LoadDtype::Int8 | LoadDtype::Nf4);
         if more {
             r.model.load_dtype = LoadDtype::Int8;
         }
         more
     }),
-    ("model.load_dtype=nf4", |r| {
+    (("model.load_dtype", "nf4"), |r| {
         std::mem::replace(&mut r.model.load_dtype, LoadDtype::Nf4) != LoadDtype::Nf4
     }),
 ];

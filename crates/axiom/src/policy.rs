@@ -138,7 +138,8 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn hold(&self) -> Result<Hold> {
+    /// How its weights are held.
+    pub(crate) fn hold(&self) -> Result<Hold> {
         match (self.learns, self.dtype) {
             (false, dtype) => Ok(Hold::Frozen(dtype.precision())),
             (true, LoadDtype::Auto | LoadDtype::Float32) => Ok(Hold::Learning),
