@@ -142,7 +142,7 @@ fn read_frozen(
     let mut rows = vec![0.0; NR * input];
     for (panel, row) in (0..output).step_by(NR).enumerate() {
         let rows = &mut rows[..NR.min(output - row) * input];
-        raw.read(name, row * input, rows)?;
+        raw.read_finite(name, row * input, rows)?;
         let large = |x: &f32| !half::f16::from_f32(*x).is_finite();
         if precision == Some(Precision::Float16) && rows.iter().any(large) {
             let what = format!("`{name}` holds a number too large for float16; use bfloat16");

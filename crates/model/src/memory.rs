@@ -96,17 +96,20 @@ impl<'a> Memory<'a> {
         linears.zip(self.ranks.iter().flatten().copied().chain(std::iter::repeat(0)))
     }
 
+    /// How many numbers lie in the flat vector.
+    fn floats(&self, flat: Flat) -> usize {
+        Places::new(self.config, flat).1.len()
+    }
+
     /// The weights, in the forms in which they are held.
     pub fn weights(&self) -> usize {
         let c = self.config;
         let (vocab, d) = (c.vocab_size, c.hidden_size);
-        let (_, all) = Places::new(c, Flat::All);
-        let (_, vectors) = Places::new(c, Flat::Vectors);
         match self.hold {
             Hold::Learning => {
                 let both = |output, input| panels(input, output) + panels(output, input);
                 let linears: usize = self.linears().map(|(at, _)| both(at.output, at.input)).sum();
-                F * all.len() + linears + both(vocab, d)
+                F * self.floats(Flat::All) + linears + both(vocab, d)
             }
             Hold::Frozen(asked) => {
                 let precision = asked.unwrap_or(self.stored);
@@ -118,7 +121,7 @@ impl<'a> Memory<'a> {
                 let linears: usize =
                     linears.map(|(at, _)| precision.bytes(at.output, at.input)).sum();
                 let copies = if c.tie_word_embeddings { 1 } else { 2 };
-                F * vectors.len() + linears + copies * of_tokens.bytes(vocab, d)
+                F * self.floats(Flat::Vectors) + linears + copies * of_tokens.bytes(vocab, d)
             }
         }
     }
@@ -138,7 +141,7 @@ impl<'a> Memory<'a> {
     pub fn learned(&self) -> usize {
         match (self.hold, self.ranks.is_empty()) {
             (_, false) => self.linears().map(|(at, rank)| rank * (at.input + at.output)).sum(),
-            (Hold::Learning, true) => Places::new(self.config, Flat::All).1.len(),
+            (Hold::Learning, true) => self.floats(Flat::All),
             (Hold::Frozen(_), true) => 0,
         }
     }

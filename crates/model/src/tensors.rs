@@ -123,7 +123,7 @@ impl<'a> Tensors<'a> {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<(), ModelError> {
-        self.find(name, shape)?.read(name, 0, out)?;
+        self.find(name, shape)?.read_finite(name, 0, out)?;
         self.forget(name);
         Ok(())
     }
@@ -193,8 +193,24 @@ impl Raw<'_> {
         }
     }
 
-    /// Reads the numbers from the `from`th on.
-    pub(crate) fn read(&self, name: &str, from: usize, out: &mut [f32]) -> Result<(), ModelError> {
+    /// Reads the numbers from the `from`th on, which must be finite.
+    pub(crate) fn read_finite(
+        &self,
+        name: &str,
+        from: usize,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        self.read(name, from, out)?;
+        match out.iter().all(|x| x.is_finite()) {
+            true => Ok(()),
+            false => {
+                let what = format!("`{name}` holds a number that is not finite");
+                Err(ModelError::Tensors(what))
+            }
+        }
+    }
+
+    fn read(&self, name: &str, from: usize, out: &mut [f32]) -> Result<(), ModelError> {
         let precision = self.precision(name)?;
         let data = &self.data[from * self.dtype.bitsize() / 8..];
         let halves = || data.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b));
@@ -212,13 +228,7 @@ impl Raw<'_> {
                 out.iter_mut().zip(words).for_each(|(x, b)| *x = f32::from_le_bytes(*b));
             }
         }
-        match out.iter().all(|x| x.is_finite()) {
-            true => Ok(()),
-            false => {
-                let what = format!("`{name}` holds a number that is not finite");
-                Err(ModelError::Tensors(what))
-            }
-        }
+        Ok(())
     }
 }
 
@@ -330,7 +340,7 @@ pub(crate) fn serialize(parts: &[Named<'_>]) -> Result<Vec<u8>, ModelError> {
 /// Reads every tensor of a safetensors file as f32.
 ///
 /// # Errors
-/// If the file is damaged or holds a type other than f32, bf16 and f16, or what is no number.
+/// If the file is damaged or holds a type other than f32, bf16 and f16.
 pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Vec<f32>>, ModelError> {
     let tensors = Tensors::from_bytes(bytes)?;
     let mut read = BTreeMap::new();

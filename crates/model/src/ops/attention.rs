@@ -3,7 +3,7 @@
 //! Scores of a tile of queries are a matrix product with the keys, and so are the outputs
 //! with the values; the probabilities are recomputed in the backward pass instead of kept.
 
-use super::{LANES, NR, Panels, View, fma, gemm, kernel, lane_sum, round_up, softmax};
+use super::{LANES, NR, Panels, View, fma, gemm, grown, kernel, lane_sum, round_up, softmax};
 
 /// Queries that are scored together.
 const TILE: usize = 32;
@@ -59,17 +59,10 @@ pub(crate) struct AttentionScratch {
     dvalues: Vec<f32>,
 }
 
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
-}
-
 /// Copies one head's columns of the rows that a span attends to.
 fn gather(x: &[f32], span: Span, kv: usize, heads: Heads, out: &mut Vec<f32>) {
     let (d, ld) = (heads.dim, heads.kv * heads.dim);
-    let out = sized(out, span.total() * d);
+    let out = grown(out, span.total() * d);
     for (row, out) in span.rows().zip(out.chunks_exact_mut(d)) {
         out.copy_from_slice(&x[row * ld + kv * d..][..d]);
     }
@@ -111,7 +104,7 @@ pub(crate) fn attend(
             gather(v, span, kv, heads, &mut s.values);
             s.keys_t.pack(View::transposed(&s.keys, d), d, total);
             s.values_p.pack(View::rows(&s.values, d), total, d);
-            let probs = sized(&mut s.probs, TILE * ld);
+            let probs = grown(&mut s.probs, TILE * ld);
             for h in kv * group..(kv + 1) * group {
                 for r0 in (0..span.len).step_by(TILE) {
                     let rows = TILE.min(span.len - r0);
@@ -148,8 +141,8 @@ pub(crate) fn attend_backward(
             s.keys_t.pack(View::transposed(&s.keys, d), d, total);
             s.keys_p.pack(View::rows(&s.keys, d), total, d);
             s.values_t.pack(View::transposed(&s.values, d), d, total);
-            sized(&mut s.dkeys, total * d).fill(0.0);
-            sized(&mut s.dvalues, total * d).fill(0.0);
+            grown(&mut s.dkeys, total * d).fill(0.0);
+            grown(&mut s.dvalues, total * d).fill(0.0);
             for h in kv * group..(kv + 1) * group {
                 for r0 in (0..span.len).step_by(TILE) {
                     tile_backward((q, d_o), dq, heads, span, (h, r0), s);
@@ -181,13 +174,13 @@ fn tile_backward(
     let at = (span.start + r0) * ldq + h * d;
     let (queries, outs) = (View::rows(&q[at..], ldq), View::rows(&d_o[at..], ldq));
 
-    let probs = sized(&mut s.probs, TILE * ld);
+    let probs = grown(&mut s.probs, TILE * ld);
     probabilities(probs, ld, queries, &s.keys_t, (rows, first, d), heads.scale());
     s.tile_p.pack(outs, rows, d);
     let p_t = View::transposed(probs, ld);
     gemm(&mut s.dvalues, d, (n, d, rows), p_t, s.tile_p.rhs(), true);
 
-    let dprobs = sized(&mut s.dprobs, TILE * ld);
+    let dprobs = grown(&mut s.dprobs, TILE * ld);
     gemm(dprobs, ld, (rows, n, d), outs, s.values_t.rhs(), false);
     for (p, dp) in probs.chunks(ld).zip(dprobs.chunks_mut(ld)).take(rows) {
         softmax_backward(&p[..n], &mut dp[..n], heads.scale());

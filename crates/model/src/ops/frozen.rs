@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
-use super::gemm::{NR, Right, round_up};
+use super::{
+    gemm::{NR, Right, round_up},
+    grown,
+};
 
 /// How the numbers of a matrix that does not learn are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,8 +283,7 @@ impl Right for Transposed<'_> {
         if let Numbers::Float32(x) = &self.0.numbers {
             return (&x[j0 * self.0.input + k.start * NR..], NR);
         }
-        room.resize(room.len().max(k.len() * NR), 0.0);
-        let out = &mut room[..k.len() * NR];
+        let out = grown(room, k.len() * NR);
         self.0.widen(j0 / NR, k, out);
         (out, NR)
     }
@@ -302,14 +304,12 @@ impl Right for Plain<'_> {
     ) -> (&'r [f32], usize) {
         let inputs = j0..self.0.input.min(j0 + NR);
         let mut square = [0.0f32; NR * NR];
-        let turned = round_up(k.len(), NR) * NR;
-        room.resize(room.len().max(turned), 0.0);
-        let panels = room[..turned].chunks_exact_mut(NR * NR);
-        for (p, out) in (k.start / NR..).zip(panels) {
+        let turned = grown(room, round_up(k.len(), NR) * NR);
+        for (p, out) in (k.start / NR..).zip(turned.chunks_exact_mut(NR * NR)) {
             self.0.widen(p, inputs.clone(), &mut square[..inputs.len() * NR]);
             turn(&square, out);
         }
-        (&room[..k.len() * NR], NR)
+        (&turned[..k.len() * NR], NR)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     ops::Range,
 };
 
-use super::Isa;
+use super::{Isa, grown};
 
 /// Columns of a panel of B: two AVX-512 registers.
 pub(crate) const NR: usize = 32;
@@ -214,8 +214,8 @@ fn packed(block: View<'_>, (mc, kc): (usize, usize), mr: usize, multiply: impl F
     thread_local!(static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) });
     STRIPS.with_borrow_mut(|strips| {
         let strip = mr * kc;
-        strips.resize(strips.len().max(mc.div_ceil(mr) * strip), 0.0);
-        for (s, out) in strips.chunks_exact_mut(strip).take(mc.div_ceil(mr)).enumerate() {
+        let strips = grown(strips, mc.div_ceil(mr) * strip);
+        for (s, out) in strips.chunks_exact_mut(strip).enumerate() {
             let (i, rows) = (s * mr, mr.min(mc - s * mr));
             for (p, out) in out.chunks_exact_mut(mr).enumerate() {
                 let from = &block.data[p * block.cs + i..];

@@ -119,6 +119,14 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
+/// The first `len` floats of a buffer that grows and never shrinks.
+fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
 /// Lanes of the blocked sums: one AVX-512 register.
 pub(crate) const LANES: usize = 16;
 
