@@ -186,8 +186,13 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd as _;
+    use std::path::Path;
 
     use super::*;
+    use crate::jail::Tier;
+    use crate::spawner::Place;
+    use crate::zygote::Flavour;
+    use crate::{Value, VerifierConfig, marshal, python};
 
     #[test]
     fn a_byte_out_of_band_does_not_hold_the_verifier_up() {
@@ -205,5 +210,79 @@ mod tests {
         let mut reader = Reader { meter, input: &ours, buffer: Vec::new(), received: 0, job: &job };
         let ended = reader.follow::<()>(&mut |_, _| None).unwrap();
         assert!(matches!(ended, Ended::Beside | Ended::Closed), "{ended:?}");
+    }
+
+    /// A process with this very number, which does nothing. None where the kernel lets only a
+    /// mightier user choose.
+    fn innocent(pid: libc::pid_t) -> Option<libc::pid_t> {
+        let chosen = [pid];
+        let (exit_signal, set_tid, set_tid_size) = (4, 8, 9);
+        let mut arguments = [0_u64; 11];
+        arguments[exit_signal] = libc::SIGCHLD as u64;
+        arguments[set_tid] = chosen.as_ptr() as u64;
+        arguments[set_tid_size] = 1;
+        loop {
+            // SAFETY: the structure is the kernel's, and the child makes only system calls.
+            unsafe {
+                match libc::syscall(libc::SYS_clone3, arguments.as_ptr(), size_of_val(&arguments)) {
+                    0 => loop {
+                        libc::pause();
+                    },
+                    -1 => match io::Error::last_os_error().raw_os_error() {
+                        // Someone else was faster to take the number; it is soon free again.
+                        Some(libc::EEXIST) => std::thread::sleep(Duration::from_millis(1)),
+                        Some(libc::EPERM | libc::ENOSYS) => return None,
+                        other => panic!("clone3: {other:?}"),
+                    },
+                    child => return libc::pid_t::try_from(child).ok(),
+                }
+            }
+        }
+    }
+
+    /// The number of the only child of a process.
+    fn child_of(pid: u32) -> libc::pid_t {
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+    }
+
+    /// The zygote dies, its candidate with it, and the candidate's number goes to another process
+    /// before the verifier has looked.
+    #[test]
+    fn a_recycled_number_is_not_signalled() {
+        let python = python::find_python(&VerifierConfig::default()).unwrap();
+        let place = Place { tier: Tier::None, slot: 0, flavour: Flavour::Fixed };
+        let zygote = Zygote::start(&python, place).unwrap();
+        let text = |s: &str| Value::Str(s.to_string());
+        let program = "import time\nprint(1, flush=True)\ntime.sleep(60)\n";
+        let parts = vec![text(program), Value::None, Value::Bytes(vec![]), Value::List(vec![])];
+        let mut bytes = vec![0; 4];
+        marshal::encode(&Value::Tuple(parts), &mut bytes);
+        let size = u32::try_from(bytes.len() - 4).unwrap();
+        bytes[..4].copy_from_slice(&size.to_le_bytes());
+        let limits = Limits::default();
+        let job = Job { bytes, limits, channel: Channel::Text, n_results: 1 };
+
+        let mut other = None;
+        let done = execute(&zygote, &job, &mut |_, printed| {
+            (!printed.is_empty()).then(|| {
+                let candidate = child_of(zygote.id());
+                // SAFETY: the zygote is a child of this process, not yet waited for.
+                unsafe { libc::kill(zygote.id() as libc::pid_t, libc::SIGKILL) };
+                while Path::new(&format!("/proc/{candidate}")).exists() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                other = innocent(candidate).inspect(|pid| assert_eq!(*pid, candidate));
+            })
+        });
+        assert_eq!(done.unwrap_err().to_string(), "the zygote died");
+        if let Some(pid) = other {
+            // SAFETY: the process is a child of this one, not yet waited for.
+            unsafe {
+                assert_eq!(libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG), 0, "killed");
+                libc::kill(pid, libc::SIGKILL);
+                assert_eq!(libc::waitpid(pid, std::ptr::null_mut(), 0), pid);
+            }
+        }
     }
 }
