@@ -11,6 +11,9 @@ sys.path[:] = [folder for folder in sys.path if folder]
 
 import os
 
+# Hooks that run after every fork cost time and reseed `random`; the modules below get none.
+os.register_at_fork = lambda **hooks: None
+
 import atexit
 import gc
 import io
@@ -91,35 +94,6 @@ def warm_up():
     sys.modules.pop("solution", None)
 
 
-def fill_holes():
-    """Uses up the free room between the objects, and returns what does.
-
-    A fork pays for each page that it is the first to write. What it makes lies together, and
-    not in the gaps of many pages, if there are none."""
-    fillers = []
-
-    def fill(make, size):
-        adjacent, last = 0, 0
-        # Four neighbours in a row come from fresh memory; the bound is for other allocators.
-        for _ in range(10_000):
-            filler = make()
-            fillers.append(filler)
-            adjacent = adjacent + 1 if id(filler) - last == size else 0
-            if adjacent == 4:
-                return
-            last = id(filler)
-
-    head = bytes.__basicsize__
-    # Of the C library, which puts 8 bytes before each block; then of the interpreter's pools.
-    for size in (65_536, 32_768, 16_384, 8_192, 4_096, 2_048, *range(1_024, 512, -16)):
-        fill(lambda: bytes(size - head - 8), size)
-    for size in range(512, 32, -16):
-        fill(lambda: bytes(size - head), size)
-    fill(lambda: float(len(fillers) + 0.5), 32)
-    fill(object, 16)
-    return fillers
-
-
 class WallError(Exception):
     pass
 
@@ -137,8 +111,7 @@ def drop_user(uid):
 
 
 def build_walls(config, ruleset_fd):
-    """Puts up the walls that last; returns how to fork, and the walls that every fork puts up
-    for itself."""
+    """Puts up the walls that last; returns those that every fork puts up for itself."""
     try:
         import ctypes
     except ImportError:
@@ -192,27 +165,7 @@ def build_walls(config, ruleset_fd):
         walls.append(tie_to_parent)
     if needs_filter:
         walls.append(lambda: refuse_calls(config["fork_filter"]))
-    return forker(ctypes, config["clone"]), walls
-
-
-def forker(ctypes, clone):
-    """A `fork` after which this process sleeps until the other has ended.
-
-    What both would write at the same time would have to be copied for each of them. It is a
-    plain system call: there is one thread, no lock, and no hook that anything depends on."""
-    # Not `CDLL`, which would let go of the interpreter's lock.
-    syscall = ctypes.PyDLL(None, use_errno=True).syscall
-    syscall.restype = ctypes.c_long
-    CLONE_VFORK, SIGCHLD = 0x4000, 17
-    arguments = tuple(map(ctypes.c_long, (clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0)))
-
-    def fork():
-        pid = syscall(*arguments)
-        if pid < 0:
-            raise OSError(ctypes.get_errno(), "clone")
-        return pid
-
-    return fork
+    return walls
 
 
 def process_limit_holds():
@@ -229,8 +182,8 @@ def process_limit_holds():
     return os.waitpid(pid, 0)[1] == 0
 
 
-def serve(control, fork, walls):
-    wait4, close = os.wait4, os.close
+def serve(control, walls):
+    fork, wait4, close = os.fork, os.wait4, os.close
     while True:
         order, ancillary, _, _ = control.recvmsg(1, 64)
         if not order:
@@ -255,7 +208,7 @@ def serve(control, fork, walls):
                 be_candidate(fd)
             finally:
                 os._exit(0)
-        # The fork has ended. The verifier sees the end of the channel now, and not before.
+        # The verifier sees the end of the channel when the fork ends, and only then.
         close(fd)
         # Reaping waits for the order, so that the verifier never holds a stale pid.
         if not control.recv(1):
@@ -281,11 +234,10 @@ def main():
         sys.argv[:] = ["solution.py"]
         os.environ.clear()
         warm_up()
-        fork, walls = build_walls(config, ruleset_fd)
+        walls = build_walls(config, ruleset_fd)
         if "random" in sys.modules:
             sys.modules["random"].seed(config["random_seed"])
         gc.collect()
-        fillers = fill_holes()
         gc.freeze()
     except WallError as error:
         control.send(str(error).encode())
@@ -294,6 +246,5 @@ def main():
         control.send(("zygote: " + repr(error)).encode())
         return
     control.send(b"ready")
-    serve(control, fork, walls)
-    del fillers
+    serve(control, walls)
 

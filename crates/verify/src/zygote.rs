@@ -107,7 +107,6 @@ impl Zygote {
             (text("uid"), uid.map_or(Value::None, |u| Value::Int(i64::from(u)))),
             (text("is_init"), Value::Bool(tier == Tier::Namespaces)),
             (text("capset"), number(libc::SYS_capset)),
-            (text("clone"), number(libc::SYS_clone)),
             (text("landlock_restrict_self"), number(libc::SYS_landlock_restrict_self)),
             (text("seccomp"), number(libc::SYS_seccomp)),
             (text("filters"), filters(false)?),
