@@ -139,6 +139,7 @@ fn main() {
         temperature: 1.0,
         completion_tokens_max: new,
         eos: Vec::new(),
+        stop: None,
         filter: Filter::default(),
     };
     let seconds = timed(|| {

@@ -7,7 +7,7 @@ use generate::{Filter, Sampling};
 
 use crate::{
     plan,
-    policy::{Chat, LoadDtype, SaveDtype, Source},
+    policy::{Chat, LoadDtype, Policy, SaveDtype, Source, check_stop},
     recipe::CorpusName,
 };
 
@@ -169,6 +169,9 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         /// Most tokens of a completion.
         #[arg(long, default_value_t = 192, value_parser = positive())]
         max_tokens: usize,
+        /// End a completion at this text, which is left out; may be repeated.
+        #[arg(long, value_name = "TEXT")]
+        stop: Vec<String>,
         /// With several samples: how often the one is right that is chosen by the visible
         /// examples (best@k), or by what most answer (majority@k).
         #[arg(long, conflicts_with = "puzzles")]
@@ -380,6 +383,13 @@ impl ModelArgs {
         let (chat, offline, dtype) = (*chat, *offline, *load_dtype);
         Source { name, chat, offline, dtype, learns: false }
     }
+
+    /// It, with texts that end its completions.
+    pub(crate) fn load(&self, stop: &[String]) -> anyhow::Result<Policy> {
+        let mut policy = Policy::load(&self.source())?;
+        policy.stop_at(stop);
+        Ok(policy)
+    }
 }
 
 /// How completions are drawn.
@@ -403,21 +413,29 @@ pub(crate) struct SamplingArgs {
     /// Most tokens of a completion.
     #[arg(long, default_value_t = 192, value_parser = positive())]
     max_tokens: usize,
+    /// End a completion at this text, which is left out; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
     /// Which draws.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 impl SamplingArgs {
-    /// How `eos` ends what is drawn.
-    pub(crate) fn sampling(&self, eos: Vec<u32>) -> Sampling {
-        let filter = self.filter();
-        let (temperature, completion_tokens_max) = (self.temperature, self.max_tokens);
-        Sampling { temperature, completion_tokens_max, eos, filter }
+    /// How a policy draws.
+    pub(crate) fn sampling(&self, policy: &Policy) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            completion_tokens_max: self.max_tokens,
+            eos: policy.eos.clone(),
+            stop: policy.stop.clone(),
+            filter: self.filter(),
+        }
     }
 
     /// Says which setting means nothing.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
+        check_stop(&self.stop)?;
         self.filter().check().map_err(anyhow::Error::msg)
     }
 

@@ -43,7 +43,7 @@ use crate::{
     commands::{compare::Comparison, run::Outcome},
     machine::Machine,
     plan::Plan,
-    policy::Policy,
+    policy::{Policy, check_stop},
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
     seed::Seed,
@@ -264,6 +264,7 @@ fn evaluate(command: Command) -> Result<u8> {
         puzzles,
         style,
         max_tokens: completion_tokens_max,
+        stop,
         search,
         machine: args,
     } = command
@@ -273,6 +274,7 @@ fn evaluate(command: Command) -> Result<u8> {
     usage(families::parse(&families))?;
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
+    usage(check_stop(&stop))?;
     // The embedded model was trained on the brief form, and knows no other.
     let style = match style.as_deref() {
         Some("brief") => Style::Brief,
@@ -285,6 +287,7 @@ fn evaluate(command: Command) -> Result<u8> {
         recipe,
         examples,
         completion_tokens_max,
+        stop,
         search,
         seed,
     };
@@ -308,8 +311,8 @@ fn solve(command: Command) -> Result<u8> {
         (None, Some(id)) => id.parse().and_then(|id| Task::build(&id)).map_err(Into::into),
         (None, None) => Err(anyhow::anyhow!("give --prompt or --task")),
     })?;
-    let policy = Policy::load(&model.source())?;
-    let (seed, sampling) = (Seed(sampling.seed), sampling.sampling(policy.eos.clone()));
+    let policy = model.load(&sampling.stop)?;
+    let (seed, sampling) = (Seed(sampling.seed), sampling.sampling(&policy));
     let effort = commands::solve::Effort { n, retries, sampling, seed };
     let solved = commands::solve::run(&policy, &task, &effort, (&machine(&args)?, args.json))?;
     Ok(if solved { 0 } else { FAILED })
@@ -320,9 +323,9 @@ fn complete(command: Command) -> Result<u8> {
         bail!("not a generation");
     };
     usage(sampling.check())?;
-    let policy = Policy::load(&model.source())?;
+    let policy = model.load(&sampling.stop)?;
     let draws = (n, Seed(sampling.seed));
-    let (sampling, machine) = (sampling.sampling(policy.eos.clone()), machine(&args)?);
+    let (sampling, machine) = (sampling.sampling(&policy), machine(&args)?);
     match (prompt, task) {
         (Some(prompt), _) => {
             commands::generate::prompt(&policy, &prompt, draws, &sampling, (&machine, args.json))?

@@ -1,8 +1,9 @@
 //! A model with its tokenizer, and where they come from.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
+use generate::StopStrings;
 use model::{AdapterSpec, ChatTemplate, Config, Dtype, Hold, Message, Model, Precision, Tokenizer};
 use rand::Rng as _;
 use serde_json::{Map, Value, json};
@@ -124,6 +125,14 @@ impl SaveDtype {
     }
 }
 
+/// Says which stop strings could not be meant.
+pub(crate) fn check_stop(strings: &[String]) -> Result<()> {
+    match strings.iter().any(String::is_empty) {
+        true => bail!("an empty stop string would end every completion at once"),
+        false => Ok(()),
+    }
+}
+
 /// Which model, and how it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Source<'a> {
@@ -219,6 +228,8 @@ pub(crate) struct Policy {
     pub(crate) tokenizer: Tokenizer,
     /// The tokens that end a completion, the usual one first.
     pub(crate) eos: Vec<u32>,
+    /// The texts that do.
+    pub(crate) stop: Option<Arc<StopStrings>>,
     /// The template, where prompts are conversations.
     chat: Option<ChatTemplate>,
     /// The token before every plain prompt, where the tokenizer's config asks for one.
@@ -261,6 +272,7 @@ impl Policy {
     fn load_dir(source: &Source<'_>, dir: &Path) -> Result<Self> {
         let mut policy = Self {
             eos: Vec::new(),
+            stop: None,
             base: hub::lasting_name(source.name, dir)?,
             chat: None,
             bos: None,
@@ -286,6 +298,7 @@ impl Policy {
     pub(crate) fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
         let mut policy = Self {
             eos: model.config.eos_token_ids.clone(),
+            stop: None,
             base: EMBEDDED[0].name.to_string(),
             chat: None,
             bos: None,
@@ -440,9 +453,24 @@ impl Policy {
         Ok(tokens)
     }
 
+    /// From now on these texts end a completion too.
+    pub(crate) fn stop_at(&mut self, strings: &[String]) {
+        let stop = || Arc::new(StopStrings::new(strings.to_vec(), self.tokenizer.clone()));
+        self.stop = (!strings.is_empty()).then(stop);
+    }
+
+    /// What a completion says, up to a stop string.
+    pub(crate) fn text(&self, completion: &[u32]) -> Result<String> {
+        let text = self.tokenizer.decode(completion)?;
+        Ok(match &self.stop {
+            Some(stop) => stop.cut(&text).to_string(),
+            None => text,
+        })
+    }
+
     /// The program in a completion of a task's prompt.
     pub(crate) fn program(&self, task: &Task, completion: &[u32]) -> Result<String> {
-        let text = self.tokenizer.decode(completion)?;
+        let text = self.text(completion)?;
         Ok(if self.chats() { tasks::program_of_reply(&text) } else { tasks::program(task, &text) })
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     method::Method,
-    policy::{Chat, LoadDtype, Policy, SaveDtype, Source},
+    policy::{Chat, LoadDtype, Policy, SaveDtype, Source, check_stop},
     seed::Seed,
     selfplay::SelfplayRecipe,
     state::Totals,
@@ -135,6 +135,7 @@ pub(crate) struct SamplingRecipe {
     pub(crate) min_p: f32,
     pub(crate) repetition_penalty: f32,
     pub(crate) completion_tokens_max: usize,
+    pub(crate) stop: Vec<String>,
 }
 
 impl SamplingRecipe {
@@ -241,6 +242,7 @@ impl Recipe {
         if self.sampling.completion_tokens_max == 0 {
             bail!("sampling.completion_tokens_max must be positive");
         }
+        check_stop(&self.sampling.stop).context("sampling.stop")?;
         let shares = [
             ("tasks.replay_share", t.replay_share),
             ("tasks.rate_memory", t.rate_memory),
@@ -297,6 +299,7 @@ impl Recipe {
     /// The policy that the run starts from, with the adapter that it learns by.
     pub(crate) fn policy(&self, offline: bool) -> Result<Policy> {
         let mut policy = Policy::load(&self.source(offline))?;
+        policy.stop_at(&self.sampling.stop);
         let Some(spec) = self.model.adapter.spec() else { return Ok(policy) };
         match policy.model.adapter() {
             None => policy.attach(spec, Seed(self.seed).child("adapter", 0))?,

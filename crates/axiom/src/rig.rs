@@ -245,6 +245,7 @@ impl Rig {
             temperature: self.recipe.sampling.temperature,
             completion_tokens_max: self.recipe.sampling.completion_tokens_max,
             eos: self.policy.eos.clone(),
+            stop: self.policy.stop.clone(),
             filter: self.recipe.sampling.filter(),
         }
     }

@@ -5,6 +5,8 @@
 
 mod filter;
 mod sampler;
+mod stop;
 
 pub use filter::Filter;
 pub use sampler::{Completion, ROWS_MAX, Request, Sampling, Stop, generate};
+pub use stop::StopStrings;

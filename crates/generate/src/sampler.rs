@@ -1,12 +1,15 @@
 //! Sampling completions, many at a time, on several threads.
 
-use std::{iter::Peekable, sync::Mutex};
+use std::{
+    iter::Peekable,
+    sync::{Arc, Mutex},
+};
 
 use model::{Decoder, Model, ModelError, Tape, share_with};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::Filter;
+use crate::{Filter, StopStrings};
 
 /// Seeds of a prompt that one thread takes at a time, at most.
 const PART_ROWS: usize = 16;
@@ -14,7 +17,7 @@ const PART_ROWS: usize = 16;
 pub const ROWS_MAX: usize = 64;
 
 /// How tokens are drawn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Sampling {
     /// Logits are divided by it; 0 means the most likely token, always.
     pub temperature: f32,
@@ -22,6 +25,8 @@ pub struct Sampling {
     pub completion_tokens_max: usize,
     /// The tokens that end a completion.
     pub eos: Vec<u32>,
+    /// The texts that do.
+    pub stop: Option<Arc<StopStrings>>,
     /// Which tokens may be drawn, at a temperature above 0.
     pub filter: Filter,
 }
@@ -40,6 +45,8 @@ pub struct Request {
 pub enum Stop {
     /// An end token was drawn; it is the completion's last.
     End,
+    /// The last token completed a stop string.
+    Text,
     /// The token budget ran out.
     Length,
 }
@@ -49,6 +56,7 @@ impl Stop {
     pub fn name(self) -> &'static str {
         match self {
             Self::End => "end",
+            Self::Text => "stop",
             Self::Length => "length",
         }
     }
@@ -175,8 +183,13 @@ impl<'a> Live<'a> {
         })
     }
 
-    /// Draws its next token from a row; whether it ended.
-    fn draw(&mut self, decoder: &Decoder<'_>, row: usize, sampling: &Sampling) -> bool {
+    /// Draws its next token from a row; whether it goes on.
+    fn draw(
+        &mut self,
+        decoder: &Decoder<'_>,
+        row: usize,
+        sampling: &Sampling,
+    ) -> Result<bool, ModelError> {
         let completion = &mut self.completion;
         let (token, logprob) = if sampling.filter.is_on() && sampling.temperature > 0.0 {
             let text = self.prompt.iter().chain(&completion.tokens).copied();
@@ -190,8 +203,13 @@ impl<'a> Live<'a> {
         completion.logprobs.push(logprob);
         if sampling.eos.contains(&token) {
             completion.stop = Stop::End;
+        } else if let Some(stop) = &sampling.stop
+            && stop.end(&completion.tokens)?
+        {
+            completion.stop = Stop::Text;
         }
-        completion.stop == Stop::End || completion.tokens.len() >= sampling.completion_tokens_max
+        let room = completion.tokens.len() < sampling.completion_tokens_max;
+        Ok(completion.stop == Stop::Length && room)
     }
 }
 
@@ -223,8 +241,9 @@ impl Worker {
                 return Ok(());
             }
             let rows = live.iter_mut().enumerate();
-            let goes_on: Vec<bool> =
-                rows.map(|(row, live)| !live.draw(&decoder, row, sampling)).collect();
+            let goes_on: Result<Vec<bool>, ModelError> =
+                rows.map(|(row, live)| live.draw(&decoder, row, sampling)).collect();
+            let goes_on = goes_on?;
             decoder.retain(&goes_on);
             let mut left = Vec::with_capacity(live.len());
             for (live, goes_on) in live.into_iter().zip(goes_on) {

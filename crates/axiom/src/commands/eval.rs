@@ -18,7 +18,6 @@ use crate::{
     families,
     loops::eval,
     machine::Machine,
-    policy::Policy,
     recipe::EvalRecipe,
     search,
     seed::Seed,
@@ -34,6 +33,7 @@ pub(crate) struct Request {
     pub(crate) recipe: EvalRecipe,
     pub(crate) examples: String,
     pub(crate) completion_tokens_max: usize,
+    pub(crate) stop: Vec<String>,
     pub(crate) search: bool,
     pub(crate) seed: u64,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Request {
 /// Measures a model and prints its scores.
 pub(crate) fn run(request: &Request, machine: &Machine, json: bool) -> Result<()> {
     let names = families::parse(&request.families)?;
-    let policy = Policy::load(&request.model.source())?;
+    let policy = request.model.load(&request.stop)?;
     let verifier = machine.start_verifier()?;
     let mut bank = Vec::new();
     for name in &names {
@@ -99,7 +99,7 @@ pub(crate) fn on_puzzles(
             cruxeval::read(Path::new(path))?.into_iter().map(named).collect()
         }
     };
-    let policy = Policy::load(&request.model.source())?;
+    let policy = request.model.load(&request.stop)?;
     let verifier = machine.start_verifier()?;
     let solver = Solver {
         policy: &policy,
@@ -108,6 +108,7 @@ pub(crate) fn on_puzzles(
             temperature: recipe.temperature,
             completion_tokens_max: request.completion_tokens_max,
             eos: policy.eos.clone(),
+            stop: policy.stop.clone(),
             filter: Filter::default(),
         },
         style,

@@ -21,7 +21,7 @@ pub(crate) fn prompt(
     let request = Request { prompt: tokens, seeds };
     let found = generate::generate(&policy.model, &[request], sampling, machine.threads)?;
     for (i, completion) in found.into_iter().flatten().enumerate() {
-        let text = policy.tokenizer.decode(&completion.tokens)?;
+        let text = policy.text(&completion.tokens)?;
         if json {
             let stop = completion.stop.name();
             put(&json!({ "completion": text, "stop": stop, "logprobs": completion.logprobs }))?;

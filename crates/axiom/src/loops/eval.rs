@@ -74,6 +74,7 @@ pub(crate) fn rollouts(
         temperature: recipe.temperature,
         completion_tokens_max,
         eos: policy.eos.clone(),
+        stop: policy.stop.clone(),
         filter: Filter::default(),
     };
     let seeds = |i: usize| {

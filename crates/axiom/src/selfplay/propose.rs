@@ -144,7 +144,7 @@ pub(crate) fn propose(rig: &Rig, seed: Seed, clock: &mut Clock) -> Result<Vec<Pr
     let requests: Vec<Request> = asked.iter().enumerate().map(request).collect();
     let completions = rig.complete(&requests)?;
     let texts: Result<Vec<String>> =
-        completions.iter().flatten().map(|c| Ok(rig.policy.tokenizer.decode(&c.tokens)?)).collect();
+        completions.iter().flatten().map(|c| rig.policy.text(&c.tokens)).collect();
     let texts = texts?;
     clock.generated();
     let found = validate(rig, &asked, &texts)?;

@@ -142,7 +142,7 @@ impl<'a> Solver<'a> {
         for ((puzzle, request), completions) in puzzles.into_iter().zip(requests).zip(completions) {
             let mut attempts = Vec::with_capacity(completions.len());
             for completion in completions {
-                let text = self.policy.tokenizer.decode(&completion.tokens)?;
+                let text = self.policy.text(&completion.tokens)?;
                 attempts.push(Attempt { completion, text, solved: None });
             }
             solvings.push(Solving { puzzle, prompt: request.prompt, attempts });

@@ -49,6 +49,31 @@ fn no_tokens_are_no_completion() {
 }
 
 #[test]
+fn a_stop_string_ends_a_completion_before_it() {
+    let prompt = ["generate", "--prompt", "def f(xs):\n", "--temperature", "0", "--json"];
+    let completion = |more: &[&str]| -> Value {
+        serde_json::from_str(&stdout(&output(&[&prompt[..], more].concat()))).unwrap()
+    };
+    let free = completion(&[]);
+    assert_eq!(free["stop"], "end");
+    let text = free["completion"].as_str().unwrap();
+    // One that begins and ends within tokens, and one that comes later.
+    let stop: String = text.chars().skip(7).take(9).collect();
+    let cut = completion(&["--stop", &stop, "--stop", "\n\n\n"]);
+    let before = &text[..text.find(&stop).unwrap()];
+    assert_eq!((cut["stop"].as_str(), cut["completion"].as_str()), (Some("stop"), Some(before)));
+    let drawn = |v: &Value| v["logprobs"].as_array().unwrap().clone();
+    assert!(drawn(&free).starts_with(&drawn(&cut)));
+    let kept = completion(&["--stop", "no such text"]);
+    assert_eq!(kept, free);
+
+    check(&[&prompt[..], &["--stop", ""]].concat(), 2, &["an empty stop string"]);
+    let (_dir, run) = folder();
+    let args = ["run", "default", "--out", run.to_str().unwrap(), "--set", "sampling.stop=[\"\"]"];
+    check(&args, 2, &["sampling.stop", "an empty stop string"]);
+}
+
+#[test]
 fn mistakes_in_a_recipe_are_named() {
     let (dir, run) = folder();
     let out = run.to_str().unwrap();

@@ -17,7 +17,7 @@ fn model() -> Model {
 
 fn sampling(temperature: f32, eos: u32) -> Sampling {
     let filter = Filter::default();
-    Sampling { temperature, completion_tokens_max: 24, eos: vec![eos], filter }
+    Sampling { temperature, completion_tokens_max: 24, eos: vec![eos], stop: None, filter }
 }
 
 /// Prompts of several lengths, each with several seeds, one without any.
