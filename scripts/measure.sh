@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of the README and docs/log.md, one after the other, on an idle machine.
-#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods | selfplay | memory
+#   scripts/measure.sh default | shuffled | expert-iteration | composed | clean | attention | curves | methods | selfplay | leak | memory
 # Run folders go to runs/, tables to standard output. Needs `cargo build --release`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -113,8 +113,51 @@ methods)
 selfplay)
     arms=(selfplay selfplay,selfplay.propose=false selfplay,selfplay.train_proposer=false)
     arms+=(selfplay,reward.shuffle=true)
-    "$axiom" compare "${arms[@]}" --set steps=100000 --budget "tokens=${TOKENS:-1200000}" \
+    "$axiom" compare "${arms[@]}" --set steps=100000 --budget "tokens=${TOKENS:-2500000}" \
         --out runs/selfplay
+    ;;
+# 500 steps of self-play: memory, descriptors, processes, buffers and seconds a step, every 50 steps.
+leak)
+    rm -rf runs/leak
+    "$axiom" run selfplay --set steps=500 --out runs/leak --json ${THREADS:+--threads "$THREADS"} \
+        >runs/leak.json &
+    python3 - $! <<'PY'
+import glob, json, os, sys, time
+events, pid = "runs/leak/events.jsonl", sys.argv[1]
+parent_of = lambda stat: stat.rsplit(")", 1)[1].split()[1]
+def below(pid):
+    children = {}
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            children.setdefault(parent_of(open(path).read()), []).append(path.split("/")[2])
+        except OSError:
+            pass
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+def resident(pid):
+    try:
+        return int(open(f"/proc/{pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, IndexError):
+        return 0.0
+def steps():
+    lines = open(events) if os.path.exists(events) else []
+    return [json.loads(line) for line in lines if line.startswith('{"type":"step"')]
+print("  step     MiB  of which axiom  files  processes  s/step  puzzles kept (deduction, abduction, induction)")
+shown = 0
+while os.path.exists(f"/proc/{pid}/fd"):
+    done = steps()
+    if len(done) >= shown + 50 or (not shown and len(done) == 5):
+        family, window = below(pid), done[shown:]
+        shown = len(done)
+        kept = [round(done[-1]["metrics"][f"buffer/{k}"]) for k in ("deduction", "abduction", "induction")]
+        seconds = sum(e["timing"]["wall_s"] for e in window) / len(window)
+        print(f"  {shown:4} {sum(map(resident, family)):7.1f} {resident(pid):15.1f} "
+              f"{len(os.listdir(f'/proc/{pid}/fd')):6} {len(family):10} {seconds:7.2f}  {kept}", flush=True)
+    time.sleep(1)
+PY
+    wait $!
     ;;
 # What `axiom plan` says a run takes, and what it took at its peak. CHECKPOINT is a directory that
 # scripts/random_checkpoint.py wrote, or any other of that size.
