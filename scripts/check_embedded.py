@@ -3,7 +3,8 @@
     axiom score ... > scored.jsonl
     check_embedded.py assets/nano scored.jsonl
 
-The folder holds config.json, model.safetensors and tokenizer.json. Each line of the file is {"tokens", "logprobs",
+The folder holds config.json, model.safetensors and tokenizer.json, or a PEFT adapter with adapter_config.json, whose
+base model is where that says. Each line of the file is {"tokens", "logprobs",
 "text"}. Two things are checked: the tokenizer turns `text` into exactly `tokens`, and the log-probs agree within
 --tolerance. Log-probs may cover every token but the first (as many as tokens, less one), a completion at the end
 (fewer), or every token with a null for the first. Exits with 1 where anything differs.
@@ -59,7 +60,10 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-4)
     args = parser.parse_args()
 
-    model = AutoModelForCausalLM.from_pretrained(args.folder, dtype=torch.float32).eval()
+    loader = AutoModelForCausalLM
+    if (args.folder / "adapter_config.json").exists():
+        from peft import AutoPeftModelForCausalLM as loader
+    model = loader.from_pretrained(args.folder, dtype=torch.float32).eval()
     tokenizers = load_tokenizer(args.folder)
     lines = [(n, json.loads(text)) for n, text in enumerate(args.scored.read_text().splitlines(), 1) if text.strip()]
     worst, faults = 0.0, 0

@@ -48,5 +48,6 @@ fn score(policy: &Policy, line: &str, tape: &mut Tape) -> Result<Value> {
     // The first token has nothing before it.
     let logprobs: Vec<Option<f32>> =
         std::iter::once(None).chain(tape.log_probs().iter().copied().map(Some)).collect();
-    Ok(json!({ "tokens": tokens, "logprobs": logprobs }))
+    let text = line.text.map_or_else(|| policy.tokenizer.decode(&tokens), Ok)?;
+    Ok(json!({ "text": text, "tokens": tokens, "logprobs": logprobs }))
 }
