@@ -119,8 +119,10 @@ pub(crate) fn refusal(
     );
     let mut smaller = recipe.clone();
     let mut settings = BTreeMap::new();
+    // A model that comes with an adapter learns by that one.
+    let given = Outline::of(&recipe.source(offline))?.adapter.is_some();
     for ((key, value), change) in SAVINGS {
-        if !change(&mut smaller) {
+        if (given && key == "model.adapter.r") || !change(&mut smaller) {
             continue;
         }
         settings.insert(key, value);
