@@ -135,18 +135,20 @@ fn main() {
     let (rows, prompt, new) = decode;
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
-    let sampling = Sampling {
-        temperature: 1.0,
-        completion_tokens_max: new,
-        eos: Vec::new(),
-        stop: None,
-        filter: Filter::default(),
+    let seconds_of = |completion_tokens_max: usize| {
+        let (filter, stop) = (Filter::default(), None);
+        let eos = Vec::new();
+        let sampling = Sampling { temperature: 1.0, completion_tokens_max, eos, stop, filter };
+        timed(|| {
+            generate(&model, &requests, &sampling, threads).unwrap();
+        })
     };
-    let seconds = timed(|| {
-        generate(&model, &requests, &sampling, threads).unwrap();
-    });
-    let rate = (rows * new) as f64 / seconds;
+    // The first token needs no step of its own.
+    let prefill = seconds_of(1);
+    let rate = (rows * (new - 1)) as f64 / (seconds_of(new) - prefill);
+    let seconds = (rows * new) as f64 / rate;
     println!(
-        "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
+        "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0},\
+         \"seconds\":{seconds:.3},\"prefill_s\":{prefill:.3}}}"
     );
 }

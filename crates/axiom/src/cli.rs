@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 use generate::{Filter, Sampling};
 
 use crate::{
+    dtype::{LoadDtype, SaveDtype},
     plan,
-    policy::{Chat, LoadDtype, Policy, SaveDtype, Source, check_stop},
+    policy::{Chat, Policy, Source, check_stop},
     recipe::CorpusName,
 };
 

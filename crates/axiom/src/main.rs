@@ -7,6 +7,7 @@ mod clock;
 mod commands;
 mod data;
 mod detect;
+mod dtype;
 mod families;
 mod groups;
 mod hash;

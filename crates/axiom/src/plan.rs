@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tasks::{Split, Task, TaskId};
 
 use crate::{
+    dtype::LoadDtype,
     families,
     method::Method,
-    policy::{LoadDtype, Outline, Source},
+    policy::{Outline, Source},
     recipe::{Recipe, TaskSource},
 };
 

@@ -10,8 +10,9 @@ use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    dtype::{LoadDtype, SaveDtype},
     method::Method,
-    policy::{Chat, LoadDtype, Policy, SaveDtype, Source, check_stop},
+    policy::{Chat, Policy, Source, check_stop},
     seed::Seed,
     selfplay::SelfplayRecipe,
     state::Totals,
