@@ -1,8 +1,8 @@
 //! Training and decoding speed of the engine at the shapes of `scripts/bench_torch.py`.
 //!
-//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS]` prints one JSON line
-//! for each measurement: the median of five runs after two that are not counted. A directory is
-//! that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored, learns by an
+//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [train|decode]` prints
+//! one JSON line for each measurement: the median of five runs after two that are not counted. A
+//! directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored, learns by an
 //! adapter of rank 16 on all linear layers, and computes its blocks twice.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
@@ -104,12 +104,33 @@ fn main() {
         "tiny" => (random(&TINY, &mut rng), TINY.train, TINY.decode),
         dir => (checkpoint(Path::new(dir), &mut rng), CHECKPOINT_TRAIN, CHECKPOINT_DECODE),
     };
-    let recompute = model.adapter().is_some();
+    let what = args.next();
+    let asked = |bench: &str| what.as_deref().is_none_or(|what| what == bench);
     let vocab = model.config.vocab_size as u32;
     let mut sequence =
         |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(1..vocab)).collect() };
+    if asked("train") {
+        let rate = train_rate(&mut model, train, threads, &mut sequence);
+        println!(
+            "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
+        );
+    }
+    if asked("decode") {
+        let (rate, seconds, prefill) = decode_rate(&model, decode, threads, &mut sequence);
+        println!(
+            "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0},\
+             \"seconds\":{seconds:.3},\"prefill_s\":{prefill:.3}}}"
+        );
+    }
+}
 
-    let (rows, n) = train;
+/// Tokens learnt from in a second.
+fn train_rate(
+    model: &mut Model,
+    (rows, n): (usize, usize),
+    threads: usize,
+    sequence: &mut impl FnMut(usize) -> Vec<u32>,
+) -> f64 {
     let groups = (0..rows).map(|_| {
         let tokens = sequence(n);
         let rest = Sequence::imitated(tokens[1..].to_vec());
@@ -123,16 +144,21 @@ fn main() {
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
+    let recompute = model.adapter().is_some();
     let mut learner = Learner::new(optimizer, model.layout.len()).recomputing(recompute);
     let seconds = timed(|| {
-        learner.step(&mut model, &batch, &Objective::NLL, (1e-3, 1.0), Threads(threads)).unwrap();
+        learner.step(model, &batch, &Objective::NLL, (1e-3, 1.0), Threads(threads)).unwrap();
     });
-    let rate = (rows * n) as f64 / seconds;
-    println!(
-        "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
-    );
+    (rows * n) as f64 / seconds
+}
 
-    let (rows, prompt, new) = decode;
+/// Tokens decoded in a second after the prompts, the seconds of all, and those of the prompts.
+fn decode_rate(
+    model: &Model,
+    (rows, prompt, new): (usize, usize, usize),
+    threads: usize,
+    sequence: &mut impl FnMut(usize) -> Vec<u32>,
+) -> (f64, f64, f64) {
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
     let seconds_of = |completion_tokens_max: usize| {
@@ -140,15 +166,11 @@ fn main() {
         let eos = Vec::new();
         let sampling = Sampling { temperature: 1.0, completion_tokens_max, eos, stop, filter };
         timed(|| {
-            generate(&model, &requests, &sampling, threads).unwrap();
+            generate(model, &requests, &sampling, threads).unwrap();
         })
     };
     // The first token needs no step of its own.
     let prefill = seconds_of(1);
     let rate = (rows * (new - 1)) as f64 / (seconds_of(new) - prefill);
-    let seconds = (rows * new) as f64 / rate;
-    println!(
-        "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0},\
-         \"seconds\":{seconds:.3},\"prefill_s\":{prefill:.3}}}"
-    );
+    (rate, (rows * new) as f64 / rate, prefill)
 }
