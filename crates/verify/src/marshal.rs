@@ -5,6 +5,8 @@
 //! trusts nothing: depth, node count and every length are bounded before anything is
 //! allocated, integers have one spelling, and nothing may follow the value.
 
+use std::io;
+
 use num_bigint::{BigInt, Sign};
 
 use crate::Value;
@@ -51,6 +53,16 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
             out.push(b'0');
         }
     }
+}
+
+/// The encoding of `value` behind its length (4 bytes), as it goes through a stream. An error if
+/// that does not fit.
+pub(crate) fn framed(value: &Value) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    encode(value, &mut bytes);
+    let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+    bytes[..4].copy_from_slice(&size.to_le_bytes());
+    Ok(bytes)
 }
 
 /// Appends the encoding of the tuple of `items`.

@@ -256,10 +256,7 @@ mod tests {
         let text = |s: &str| Value::Str(s.to_string());
         let program = "import time\nprint(1, flush=True)\ntime.sleep(60)\n";
         let parts = vec![text(program), Value::None, Value::Bytes(vec![]), Value::List(vec![])];
-        let mut bytes = vec![0; 4];
-        marshal::encode(&Value::Tuple(parts), &mut bytes);
-        let size = u32::try_from(bytes.len() - 4).unwrap();
-        bytes[..4].copy_from_slice(&size.to_le_bytes());
+        let bytes = marshal::framed(&Value::Tuple(parts)).unwrap();
         let limits = Limits::default();
         let job = Job { bytes, limits, channel: Channel::Text, n_results: 1 };
 

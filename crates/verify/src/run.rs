@@ -156,10 +156,7 @@ impl<'a> Run<'a> {
         };
         let program = Value::Str(order.program.to_string());
         let all = Value::Tuple(vec![program, call, inputs, rlimits::of(&limits)]);
-        let mut bytes = vec![0; 4];
-        marshal::encode(&all, &mut bytes);
-        let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
-        bytes[..4].copy_from_slice(&size.to_le_bytes());
+        let bytes = marshal::framed(&all)?;
         Ok(Job { bytes, limits, channel, n_results: left.len() })
     }
 

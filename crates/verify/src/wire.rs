@@ -19,11 +19,7 @@ pub(crate) fn malformed() -> io::Error {
 }
 
 pub(crate) fn send(mut stream: &File, message: &Value) -> io::Result<()> {
-    let mut bytes = vec![0; 4];
-    marshal::encode(message, &mut bytes);
-    let size = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
-    bytes[..4].copy_from_slice(&size.to_le_bytes());
-    stream.write_all(&bytes)
+    stream.write_all(&marshal::framed(message)?)
 }
 
 /// The next message; the end of the stream is an error of that kind.
