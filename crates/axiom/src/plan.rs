@@ -120,10 +120,9 @@ pub(crate) fn refusal(
     );
     let mut smaller = recipe.clone();
     let mut settings = BTreeMap::new();
-    // A model that comes with an adapter learns by that one.
-    let given = Outline::of(&recipe.source(offline))?.adapter.is_some();
+    let outline = Outline::of(&recipe.source(offline))?;
     for ((key, value), change) in SAVINGS {
-        if (given && key == "model.adapter.r") || !change(&mut smaller) {
+        if !change(&mut smaller, &outline) {
             continue;
         }
         settings.insert(key, value);
@@ -139,27 +138,29 @@ pub(crate) fn refusal(
     Ok(Some(format!("{said}; {nothing}")))
 }
 
-/// Changes a recipe; false where it is so already.
-type Saving = fn(&mut Recipe) -> bool;
+/// Changes the recipe of a model; false where it is so already.
+type Saving = fn(&mut Recipe, &Outline) -> bool;
 
 /// What makes a run smaller, the least painful first.
 const SAVINGS: [((&str, &str), Saving); 4] = [
-    (("learn.gradient_checkpointing", "true"), |r| {
+    (("learn.gradient_checkpointing", "true"), |r, _| {
         !std::mem::replace(&mut r.learn.gradient_checkpointing, true)
     }),
-    (("model.adapter.r", "16"), |r| {
-        let none = r.model.adapter.r == 0;
-        r.model.adapter.r = r.model.adapter.r.max(16);
+    (("model.adapter.r", "16"), |r, outline| {
+        let none = r.model.adapter.r == 0 && outline.adapter.is_none();
+        if none {
+            r.model.adapter.r = 16;
+        }
         none
     }),
-    (("model.load_dtype", "int8"), |r| {
+    (("model.load_dtype", "int8"), |r, _| {
         let more = !matches!(r.model.load_dtype, LoadDtype::Int8 | LoadDtype::Nf4);
         if more {
             r.model.load_dtype = LoadDtype::Int8;
         }
         more
     }),
-    (("model.load_dtype", "nf4"), |r| {
+    (("model.load_dtype", "nf4"), |r, _| {
         std::mem::replace(&mut r.model.load_dtype, LoadDtype::Nf4) != LoadDtype::Nf4
     }),
 ];
