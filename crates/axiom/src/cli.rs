@@ -171,7 +171,7 @@ The same command goes on with what was interrupted. The report is in OUT/compare
         #[arg(long, default_value_t = 192, value_parser = positive())]
         max_tokens: usize,
         /// End a completion at this text, which is left out; may be repeated.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = stop_string)]
         stop: Vec<String>,
         /// With several samples: how often the one is right that is chosen by the visible
         /// examples (best@k), or by what most answer (majority@k).
@@ -415,7 +415,7 @@ pub(crate) struct SamplingArgs {
     #[arg(long, default_value_t = 192, value_parser = positive())]
     max_tokens: usize,
     /// End a completion at this text, which is left out; may be repeated.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = stop_string)]
     pub(crate) stop: Vec<String>,
     /// Which draws.
     #[arg(long, default_value_t = 0)]
@@ -425,18 +425,11 @@ pub(crate) struct SamplingArgs {
 impl SamplingArgs {
     /// How a policy draws.
     pub(crate) fn sampling(&self, policy: &Policy) -> Sampling {
-        Sampling {
-            temperature: self.temperature,
-            completion_tokens_max: self.max_tokens,
-            eos: policy.eos.clone(),
-            stop: policy.stop.clone(),
-            filter: self.filter(),
-        }
+        policy.sampling(self.temperature, self.max_tokens, self.filter())
     }
 
     /// Says which setting means nothing.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        check_stop(&self.stop)?;
         self.filter().check().map_err(anyhow::Error::msg)
     }
 
@@ -475,6 +468,11 @@ pub(crate) struct MachineArgs {
 /// Numbers from 1 on.
 fn positive() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
+}
+
+fn stop_string(text: &str) -> anyhow::Result<String> {
+    check_stop(text)?;
+    Ok(text.to_string())
 }
 
 fn tier(name: &str) -> Result<verify::Tier, String> {

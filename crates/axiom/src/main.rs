@@ -44,7 +44,7 @@ use crate::{
     commands::{compare::Comparison, run::Outcome},
     machine::Machine,
     plan::Plan,
-    policy::{Policy, check_stop},
+    policy::Policy,
     progress::Progress,
     recipe::{EvalRecipe, PretrainRecipe, Recipe},
     seed::Seed,
@@ -275,7 +275,6 @@ fn evaluate(command: Command) -> Result<u8> {
     usage(families::parse(&families))?;
     let recipe = EvalRecipe { every: 0, split, tasks_per_family, difficulty, samples, temperature };
     usage(recipe.check())?;
-    usage(check_stop(&stop))?;
     // The embedded model was trained on the brief form, and knows no other.
     let style = match style.as_deref() {
         Some("brief") => Style::Brief,

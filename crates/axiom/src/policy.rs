@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context as _, Result, bail};
-use generate::StopStrings;
+use anyhow::{Context as _, Result, bail, ensure};
+use generate::{Filter, Sampling, StopStrings};
 use model::{AdapterSpec, ChatTemplate, Config, Dtype, Hold, Message, Model, Precision, Tokenizer};
 use rand::Rng as _;
 use serde_json::{Map, Value, json};
@@ -65,12 +65,10 @@ pub(crate) enum Chat {
     Never,
 }
 
-/// Says which stop strings could not be meant.
-pub(crate) fn check_stop(strings: &[String]) -> Result<()> {
-    match strings.iter().any(String::is_empty) {
-        true => bail!("an empty stop string would end every completion at once"),
-        false => Ok(()),
-    }
+/// Refuses a stop string that could not be meant.
+pub(crate) fn check_stop(text: &str) -> Result<()> {
+    ensure!(!text.is_empty(), "an empty stop string would end every completion at once");
+    Ok(())
 }
 
 /// Which model, and how it is asked.
@@ -169,7 +167,7 @@ pub(crate) struct Policy {
     /// The tokens that end a completion, the usual one first.
     pub(crate) eos: Vec<u32>,
     /// The texts that do.
-    pub(crate) stop: Option<Arc<StopStrings>>,
+    stop: Option<Arc<StopStrings>>,
     /// The template, where prompts are conversations.
     chat: Option<ChatTemplate>,
     /// The token before every plain prompt, where the tokenizer's config asks for one.
@@ -397,6 +395,17 @@ impl Policy {
     pub(crate) fn stop_at(&mut self, strings: &[String]) {
         let stop = || Arc::new(StopStrings::new(strings.to_vec(), self.tokenizer.clone()));
         self.stop = (!strings.is_empty()).then(stop);
+    }
+
+    /// How it draws completions of at most so many tokens.
+    pub(crate) fn sampling(
+        &self,
+        temperature: f32,
+        completion_tokens_max: usize,
+        filter: Filter,
+    ) -> Sampling {
+        let (eos, stop) = (self.eos.clone(), self.stop.clone());
+        Sampling { temperature, completion_tokens_max, eos, stop, filter }
     }
 
     /// What a completion says, up to a stop string.

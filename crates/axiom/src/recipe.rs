@@ -243,7 +243,7 @@ impl Recipe {
         if self.sampling.completion_tokens_max == 0 {
             bail!("sampling.completion_tokens_max must be positive");
         }
-        check_stop(&self.sampling.stop).context("sampling.stop")?;
+        self.sampling.stop.iter().try_for_each(|text| check_stop(text)).context("sampling.stop")?;
         let shares = [
             ("tasks.replay_share", t.replay_share),
             ("tasks.rate_memory", t.rate_memory),

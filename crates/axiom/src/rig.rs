@@ -241,13 +241,8 @@ impl Rig {
 
     /// How completions are drawn.
     pub(crate) fn sampling(&self) -> Sampling {
-        Sampling {
-            temperature: self.recipe.sampling.temperature,
-            completion_tokens_max: self.recipe.sampling.completion_tokens_max,
-            eos: self.policy.eos.clone(),
-            stop: self.policy.stop.clone(),
-            filter: self.recipe.sampling.filter(),
-        }
+        let s = &self.recipe.sampling;
+        self.policy.sampling(s.temperature, s.completion_tokens_max, s.filter())
     }
 
     /// Whether a completion of this prompt has room in the model.

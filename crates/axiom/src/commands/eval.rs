@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
-use generate::{Filter, Sampling};
+use generate::Filter;
 use serde_json::json;
 use tasks::{
     Task,
@@ -104,13 +104,11 @@ pub(crate) fn on_puzzles(
     let solver = Solver {
         policy: &policy,
         verifier: &verifier,
-        sampling: Sampling {
-            temperature: recipe.temperature,
-            completion_tokens_max: request.completion_tokens_max,
-            eos: policy.eos.clone(),
-            stop: policy.stop.clone(),
-            filter: Filter::default(),
-        },
+        sampling: policy.sampling(
+            recipe.temperature,
+            request.completion_tokens_max,
+            Filter::default(),
+        ),
         style,
         format: Format::Plain,
         limits: Limits::default(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use generate::{Filter, Sampling};
+use generate::Filter;
 use runlog::{Event, FamilyScore, Timing};
 use serde::{Deserialize, Serialize};
 use tasks::{Reward, Task};
@@ -70,13 +70,7 @@ pub(crate) fn rollouts(
     completion_tokens_max: usize,
     (seed, threads): (Seed, usize),
 ) -> Result<Vec<Group>> {
-    let sampling = Sampling {
-        temperature: recipe.temperature,
-        completion_tokens_max,
-        eos: policy.eos.clone(),
-        stop: policy.stop.clone(),
-        filter: Filter::default(),
-    };
+    let sampling = policy.sampling(recipe.temperature, completion_tokens_max, Filter::default());
     let seeds = |i: usize| {
         let task = seed.child("eval", i as u64);
         (0..recipe.samples).map(|s| task.child("sample", s).0).collect()
