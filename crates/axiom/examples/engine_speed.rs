@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [train|decode]` prints
 //! one JSON line for each measurement: the median of five runs after two that are not counted. A
-//! directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored, learns by an
-//! adapter of rank 16 on all linear layers, and computes its blocks twice.
+//! directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored,
+//! learns by an adapter of rank 16 on all linear layers, and computes its blocks twice.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
 
@@ -105,6 +105,7 @@ fn main() {
         dir => (checkpoint(Path::new(dir), &mut rng), CHECKPOINT_TRAIN, CHECKPOINT_DECODE),
     };
     let what = args.next();
+    assert!(matches!(what.as_deref(), None | Some("train" | "decode")), "train or decode");
     let asked = |bench: &str| what.as_deref().is_none_or(|what| what == bench);
     let vocab = model.config.vocab_size as u32;
     let mut sequence =
