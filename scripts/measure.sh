@@ -141,13 +141,19 @@ def resident(pid):
         return int(open(f"/proc/{pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     except (OSError, IndexError):
         return 0.0
-def steps():
-    lines = open(events) if os.path.exists(events) else []
-    return [json.loads(line) for line in lines if line.startswith('{"type":"step"')]
+def new_steps():
+    """Those since the last call; a line that is not whole yet is left for the next."""
+    global read
+    with open(events) as file:
+        file.seek(read)
+        while (line := file.readline()).endswith("\n"):
+            read = file.tell()
+            if line.startswith('{"type":"step"'):
+                yield json.loads(line)
 print("  step     MiB  of which axiom  files  processes  s/step  puzzles kept (deduction, abduction, induction)")
-shown = 0
+shown, read, done = 0, 0, []
 while os.path.exists(f"/proc/{pid}/fd"):
-    done = steps()
+    done += new_steps() if os.path.exists(events) else []
     if len(done) >= shown + 50 or (not shown and len(done) == 5):
         family, window = below(pid), done[shown:]
         shown = len(done)
