@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::ops::{Matrix, Panels, View};
+use crate::ops::{Frozen, Matrix, Panels, Plan, View};
 
 /// Places of an adapter's A (`rank` rows of `input`) and B (`output` rows of `rank`) in its
 /// flat vector, and what their product is multiplied by.
@@ -46,8 +46,19 @@ impl Linear {
     }
 
     /// A layer with a matrix that does not learn.
-    pub(crate) fn freeze(&mut self, matrix: Matrix) {
-        self.matrix = matrix;
+    pub(crate) fn freeze(&mut self, matrix: Frozen) {
+        let plan = self.matrix.plan();
+        self.matrix = matrix.into();
+        self.matrix.set_plan(plan);
+    }
+
+    /// Changes what multiplies by its matrices. Those that learn must be packed afterwards.
+    pub(crate) fn set_plan(&mut self, plan: Option<Plan>) {
+        self.matrix.set_plan(plan);
+        if let Some(update) = &mut self.update {
+            update.a.set_plan(plan);
+            update.b.set_plan(plan);
+        }
     }
 
     /// Its matrix.
@@ -63,6 +74,9 @@ impl Linear {
             a: Matrix::default(),
             b: Matrix::default(),
         });
+        let plan = self.matrix.plan();
+        update.a.set_plan(plan);
+        update.b.set_plan(plan);
         update.a.pack(&adapter[at.a.clone()], input, at.rank);
         let scaled: Vec<f32> = adapter[at.b.clone()].iter().map(|x| at.scale * x).collect();
         update.b.pack(&scaled, at.rank, output);

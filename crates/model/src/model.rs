@@ -7,7 +7,7 @@ use crate::{
     adapter::Adapter,
     layout::{Flat, LinearPlace, Places},
     linear::Linear,
-    ops::{Frozen, Head, Matrix, Precision, Rope},
+    ops::{Frozen, Head, MatmulPrecision, Precision, Rope},
     share,
 };
 
@@ -128,16 +128,16 @@ impl Model {
 
     /// Whether no weight learns but those of an adapter.
     pub fn is_frozen(&self) -> bool {
-        matches!(self.head.0, Matrix::Frozen(_))
+        self.head.0.frozen().is_some()
     }
 
     /// Copies the embedding of a token.
     pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
         let token = token as usize;
-        match (&self.embed, &self.head.0) {
+        match (&self.embed, self.head.0.frozen()) {
             (Some(embed), _) => embed.row(token, out),
-            (None, Matrix::Frozen(tied)) => tied.row(token, out),
-            (None, Matrix::Packed { .. }) => {
+            (None, Some(tied)) => tied.row(token, out),
+            (None, None) => {
                 let embed = self.weight(&self.places.embed);
                 out.copy_from_slice(&embed[token * out.len()..][..out.len()]);
             }
@@ -156,6 +156,20 @@ impl Model {
                 self.repack(threads);
             }
         }
+    }
+
+    /// How exactly the matrices of linear layers and the output layer are multiplied from now on,
+    /// by the adapter's too. Attention always computes in float32.
+    pub fn set_matmul_precision(&mut self, precision: MatmulPrecision) {
+        let plan = precision.plan();
+        self.head.0.set_plan(plan);
+        for linears in &mut self.linears {
+            linears.all_mut().into_iter().for_each(|linear| linear.set_plan(plan));
+        }
+        if !self.is_frozen() {
+            self.repack(1);
+        }
+        self.repack_adapter();
     }
 
     pub(crate) fn weight(&self, at: &Range<usize>) -> &[f32] {

@@ -131,6 +131,11 @@ impl Panels {
         self.push(b, k, n);
     }
 
+    /// The rows that are there of a panel, [`NR`] columns each.
+    pub(crate) fn panel(&self, panel: usize) -> &[f32] {
+        &self.data[panel * self.k_max * NR..][..self.k * NR]
+    }
+
     pub(crate) fn rhs(&self) -> Rhs<'_> {
         Rhs { data: &self.data, panel: self.k_max * NR, row: NR }
     }

@@ -9,6 +9,7 @@
 use std::sync::OnceLock;
 
 mod attention;
+mod blocks;
 mod frozen;
 mod gemm;
 mod head;
@@ -18,6 +19,7 @@ mod optimizer;
 mod rope;
 mod softmax;
 mod swiglu;
+mod units;
 
 pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
 pub(crate) use frozen::Frozen;
@@ -30,6 +32,8 @@ pub use optimizer::{AdamW, adamw, sum_of_squares};
 pub(crate) use rope::Rope;
 pub(crate) use softmax::softmax;
 pub(crate) use swiglu::{swiglu, swiglu_backward};
+pub(crate) use units::Plan;
+pub use units::{MatmulPrecision, Unit};
 
 /// An instruction set for which the kernels are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
