@@ -3,7 +3,9 @@
 use std::{cell::Cell, ops::Range};
 
 use super::{
-    NR, Panels, View, kernel,
+    NR, Panels, View,
+    gemm::copy,
+    kernel,
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
@@ -112,7 +114,7 @@ fn cut(
     for (i, row) in square.chunks_exact_mut(SIDE).take(deep).enumerate() {
         let from = &b.data[(i0 + i) * b.rs + j0 * b.cs..];
         match b.cs {
-            1 => row[..wide].copy_from_slice(&from[..wide]),
+            1 => copy(&mut row[..wide], &from[..wide]),
             cs => row[..wide].iter_mut().zip(from.iter().step_by(cs)).for_each(|(x, y)| *x = *y),
         }
     }

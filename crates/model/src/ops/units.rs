@@ -111,12 +111,12 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     /// The blocks of A and of B whose products are added, as places among their pieces. The
-    /// product of two second pieces is below what float32 keeps of the first.
+    /// product of two second pieces is too small to count.
     fn products(&self) -> &'static [(usize, usize)] {
         match self.pieces {
             (1, _) => &[(0, 0)],
             (_, 1) => &[(0, 0), (1, 0)],
-            _ => &[(0, 0), (0, 1), (1, 0)],
+            _ => &[(0, 1), (0, 0), (1, 0)],
         }
     }
 
@@ -237,10 +237,9 @@ mod amx {
                 asm!("tileloadd tmm2, [{c} + {s}]", "tileloadd tmm3, [{c} + {s} + 64]",
                     c = in(reg) low, s = in(reg) bytes, options(nostack, readonly));
             }
-            match (run.pieces, both) {
-                ((1, _), true) => whole(run),
-                (_, true) => pieces(run),
-                (_, false) => upper(run),
+            match both {
+                true => both_halves(run),
+                false => upper_half(run),
             }
             asm!("tilestored [{c} + {s}], tmm0", "tilestored [{c} + {s} + 64], tmm1",
                 c = in(reg) c, s = in(reg) bytes, options(nostack));
@@ -251,66 +250,92 @@ mod amx {
         }
     }
 
-    /// One piece each.
-    ///
-    /// # Safety
-    /// As [`run`].
-    unsafe fn whole(run: &Run<'_>) {
-        // SAFETY: the caller's promise; at least one block.
-        unsafe {
+    /// Loads the halves of piece `$i` of A, or those of B.
+    macro_rules! load {
+        (a $from:literal) => {
+            concat!(
+                "tileloadd tmm4, [{a} + {sa} + ",
+                $from,
+                "]\n",
+                "tileloadd tmm5, [{a} + {sa} + ",
+                $from,
+                " + 1024]"
+            )
+        };
+        (b $from:literal) => {
+            concat!(
+                "tileloadd tmm6, [{b} + {sb} + ",
+                $from,
+                "]\n",
+                "tileloadd tmm7, [{b} + {sb} + ",
+                $from,
+                " + 64]"
+            )
+        };
+    }
+
+    /// Multiplies what is loaded.
+    macro_rules! multiply {
+        () => {
+            "tdpbf16ps tmm0, tmm4, tmm6\n\
+             tdpbf16ps tmm1, tmm4, tmm7\n\
+             tdpbf16ps tmm2, tmm5, tmm6\n\
+             tdpbf16ps tmm3, tmm5, tmm7"
+        };
+    }
+
+    /// Runs these lines for each block, then goes on by so many bytes in A and in B.
+    macro_rules! each_block {
+        ($run:ident, $a:literal, $b:literal, $($line:expr),*) => {
             asm!(
                 "2:",
-                "tileloadd tmm6, [{b} + {sb}]",
-                "tileloadd tmm4, [{a} + {sa}]",
-                "tileloadd tmm7, [{b} + {sb} + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm5, [{a} + {sa} + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {a}, 2048",
-                "add {b}, 2048",
+                $($line,)*
+                concat!("add {a}, ", $a),
+                concat!("add {b}, ", $b),
                 "dec {n}",
                 "jnz 2b",
-                a = inout(reg) run.a.as_ptr() => _,
-                b = inout(reg) run.b.as_ptr() => _,
-                n = inout(reg) run.blocks => _,
+                a = inout(reg) $run.a.as_ptr() => _,
+                b = inout(reg) $run.b.as_ptr() => _,
+                n = inout(reg) $run.blocks => _,
                 sa = in(reg) 64usize,
                 sb = in(reg) 128usize,
                 options(nostack, readonly)
-            );
-        }
+            )
+        };
     }
 
-    /// Two pieces of A, one or two of B.
+    /// Both halves of A. Pieces are taken in an order that loads each of them once.
     ///
     /// # Safety
-    /// As [`run`].
-    unsafe fn pieces(run: &Run<'_>) {
-        let (mut a, mut b) = (run.a.as_ptr(), run.b.as_ptr());
-        for _ in 0..run.blocks {
-            for (of_a, of_b) in run.products() {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    asm!(
-                        "tileloadd tmm6, [{b} + {sb}]",
-                        "tileloadd tmm4, [{a} + {sa}]",
-                        "tileloadd tmm7, [{b} + {sb} + 64]",
-                        "tdpbf16ps tmm0, tmm4, tmm6",
-                        "tileloadd tmm5, [{a} + {sa} + 1024]",
-                        "tdpbf16ps tmm1, tmm4, tmm7",
-                        "tdpbf16ps tmm2, tmm5, tmm6",
-                        "tdpbf16ps tmm3, tmm5, tmm7",
-                        a = in(reg) a.wrapping_add(of_a * BLOCK),
-                        b = in(reg) b.wrapping_add(of_b * BLOCK),
-                        sa = in(reg) 64usize,
-                        sb = in(reg) 128usize,
-                        options(nostack, readonly)
-                    );
-                }
+    /// As [`run`]; at least one block.
+    unsafe fn both_halves(run: &Run<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match run.pieces {
+                (1, _) => each_block!(run, 2048, 2048, load!(b 0), load!(a 0), multiply!()),
+                (_, 1) => each_block!(
+                    run,
+                    4096,
+                    2048,
+                    load!(b 0),
+                    load!(a 0),
+                    multiply!(),
+                    load!(a 2048),
+                    multiply!()
+                ),
+                _ => each_block!(
+                    run,
+                    4096,
+                    4096,
+                    load!(b 2048),
+                    load!(a 0),
+                    multiply!(),
+                    load!(b 0),
+                    multiply!(),
+                    load!(a 2048),
+                    multiply!()
+                ),
             }
-            a = a.wrapping_add(run.pieces.0 * BLOCK);
-            b = b.wrapping_add(run.pieces.1 * BLOCK);
         }
     }
 
@@ -318,7 +343,7 @@ mod amx {
     ///
     /// # Safety
     /// As [`run`].
-    unsafe fn upper(run: &Run<'_>) {
+    unsafe fn upper_half(run: &Run<'_>) {
         let (mut a, mut b) = (run.a.as_ptr(), run.b.as_ptr());
         for _ in 0..run.blocks {
             for (of_a, of_b) in run.products() {
