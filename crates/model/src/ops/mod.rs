@@ -8,6 +8,7 @@
 
 use std::sync::OnceLock;
 
+mod aligned;
 mod attention;
 mod blocks;
 mod frozen;
@@ -21,6 +22,7 @@ mod softmax;
 mod swiglu;
 mod units;
 
+use aligned::Aligned;
 pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
 pub(crate) use frozen::Frozen;
 pub use frozen::Precision;
