@@ -56,7 +56,7 @@ impl Blocks {
 
 impl RightBlocks for &Blocks {
     fn rows(&self) -> usize {
-        128
+        512
     }
 
     fn pieces(&self) -> usize {

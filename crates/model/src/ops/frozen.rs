@@ -401,7 +401,7 @@ impl Rounded<'_> {
 
 impl RightBlocks for Rounded<'_> {
     fn rows(&self) -> usize {
-        if self.in_place().is_some() { 128 } else { 1024 }
+        if self.in_place().is_some() { 512 } else { 1024 }
     }
 
     fn pieces(&self) -> usize {
