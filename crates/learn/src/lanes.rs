@@ -160,8 +160,9 @@ impl Lane {
                 hidden: (&found.values, direction),
             };
             if net.head.is_some() {
+                let hidden = net.model.hidden(tape);
                 for (i, dv) in found.values.iter().enumerate() {
-                    ValueHead::add_gradient(&mut self.head, tape.hidden(i), *dv);
+                    ValueHead::add_gradient(&mut self.head, hidden.of(i), *dv);
                 }
             }
             net.model.backward_from(&part.chunk, net.temperature, slopes, &mut self.grads, tape);

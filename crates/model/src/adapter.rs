@@ -35,11 +35,18 @@ pub(crate) type BlockUpdates = [Option<LowRankPlace>; 7];
 
 /// An adapter in a model.
 #[derive(Debug, Clone)]
-pub(crate) struct Adapter {
+pub(crate) struct Adapter<B> {
     pub(crate) spec: AdapterSpec,
     /// By block of the model.
     pub(crate) places: Vec<BlockUpdates>,
-    pub(crate) params: Vec<f32>,
+    pub(crate) params: B,
+}
+
+impl<B> Adapter<B> {
+    /// The same with its parameters elsewhere.
+    pub(crate) fn with<C>(&self, params: C) -> Adapter<C> {
+        Adapter { spec: self.spec.clone(), places: self.places.clone(), params }
+    }
 }
 
 /// The name of a linear layer within its part of a block.
@@ -220,6 +227,8 @@ pub(crate) fn updates(
             *own = Some(LowRankPlace {
                 a: layout.add(format!("{at}.lora_A.weight"), &[spec.r, linear.input]),
                 b: layout.add(format!("{at}.lora_B.weight"), &[linear.output, spec.r]),
+                input: linear.input,
+                output: linear.output,
                 rank: spec.r,
                 scale: spec.scale() as f32,
             });
@@ -326,12 +335,12 @@ impl Model {
                 let Some(place) = place else { continue };
                 let (a, b) = (&adapter.params[place.a.clone()], &adapter.params[place.b.clone()]);
                 let scale = (place.rank, place.scale);
-                if let Matrix::Frozen(frozen) = held.matrix() {
+                if let Matrix::Frozen(frozen) = &held.matrix {
                     let mut weight = frozen.rows();
                     add_product(&mut weight, b, a, scale);
                     let (output, input) = (linear.output, linear.input);
                     let sum = Frozen::of(Precision::Float32, &weight, output, input);
-                    held.freeze(Matrix::Frozen(sum));
+                    held.matrix = Matrix::Frozen(sum);
                 } else {
                     add_product(&mut self.weights[linear.weight.clone()], b, a, scale);
                 }

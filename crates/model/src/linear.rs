@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use crate::ops::{Matrix, Panels, View};
+use crate::{
+    Ops,
+    seam::{Out, Part, RowsOf},
+};
 
 /// Places of an adapter's A (`rank` rows of `input`) and B (`output` rows of `rank`) in its
 /// flat vector, and what their product is multiplied by.
@@ -11,155 +14,114 @@ use crate::ops::{Matrix, Panels, View};
 pub(crate) struct LowRankPlace {
     pub(crate) a: Range<usize>,
     pub(crate) b: Range<usize>,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
     pub(crate) rank: usize,
     pub(crate) scale: f32,
 }
 
 /// An adapter's matrices, B multiplied by the scale.
 #[derive(Debug, Clone)]
-struct LowRank {
+struct LowRank<M> {
     at: LowRankPlace,
-    a: Matrix,
-    b: Matrix,
+    a: M,
+    b: M,
 }
 
 /// What the low-rank updates of a pass need; one for each thread.
 #[derive(Debug, Default)]
-pub(crate) struct LowRankScratch {
+pub(crate) struct LowRankScratch<B, P> {
     /// Whether adapters are left out: the reference policy.
     pub(crate) off: bool,
-    low: Vec<f32>,
-    packed: Panels,
+    low: B,
+    packed: P,
 }
 
-/// A linear layer.
+/// That of a device.
+pub(crate) type LowScratch<O> = LowRankScratch<<O as Ops>::Buffer, <O as Ops>::Packed>;
+
+/// A linear layer, of matrices as a device holds them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Linear {
-    matrix: Matrix,
-    update: Option<LowRank>,
+pub(crate) struct Linear<M> {
+    pub(crate) matrix: M,
+    update: Option<LowRank<M>>,
 }
 
-impl Linear {
-    /// `weight` has `output` rows of `input` floats.
-    pub(crate) fn pack(&mut self, weight: &[f32], input: usize, output: usize) {
-        self.matrix.pack(weight, input, output);
-    }
-
-    /// A layer with a matrix that does not learn.
-    pub(crate) fn freeze(&mut self, matrix: Matrix) {
-        self.matrix = matrix;
-    }
-
-    /// Its matrix.
-    pub(crate) fn matrix(&self) -> &Matrix {
-        &self.matrix
-    }
-
-    /// Lays the update at `at` of an adapter's vector on the layer.
-    pub(crate) fn pack_update(&mut self, at: &LowRankPlace, adapter: &[f32]) {
-        let (input, output) = (self.matrix.input(), self.matrix.output());
-        let update = self.update.get_or_insert_with(|| LowRank {
-            at: at.clone(),
-            a: Matrix::default(),
-            b: Matrix::default(),
-        });
-        update.a.pack(&adapter[at.a.clone()], input, at.rank);
-        let scaled: Vec<f32> = adapter[at.b.clone()].iter().map(|x| at.scale * x).collect();
-        update.b.pack(&scaled, at.rank, output);
-    }
-
+impl<M> Linear<M> {
     /// Takes the update away.
     pub(crate) fn drop_update(&mut self) {
         self.update = None;
     }
+}
 
-    fn update(&self, s: &LowRankScratch) -> Option<&LowRank> {
+impl<M: Default> Linear<M> {
+    /// Lays the update at `at` of an adapter's vector on the layer.
+    pub(crate) fn pack_update<O: Ops<Matrix = M>>(
+        &mut self,
+        ops: &O,
+        at: &LowRankPlace,
+        adapter: &O::Buffer,
+    ) {
+        let new = || LowRank { at: at.clone(), a: M::default(), b: M::default() };
+        let update = self.update.get_or_insert_with(new);
+        ops.pack(&mut update.a, (adapter, &at.a), (at.rank, at.input), 1.0);
+        ops.pack(&mut update.b, (adapter, &at.b), (at.output, at.rank), at.scale);
+    }
+
+    fn update<B, P>(&self, s: &LowRankScratch<B, P>) -> Option<&LowRank<M>> {
         self.update.as_ref().filter(|_| !s.off)
     }
 
-    /// `y = x W^T + bias` for `rows` rows.
-    pub(crate) fn write(
+    /// `y (+)= x W^T + bias` for the rows of `x`.
+    pub(crate) fn apply<O: Ops<Matrix = M>>(
         &self,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        y: &mut [f32],
-        rows: usize,
-        s: &mut LowRankScratch,
+        ops: &O,
+        bias: Option<Part<'_, O>>,
+        (x, rows): RowsOf<'_, O>,
+        (y, out): (&mut O::Buffer, Out),
+        s: &mut LowScratch<O>,
     ) {
-        if let Some(bias) = bias {
-            for row in y.chunks_exact_mut(self.matrix.output()).take(rows) {
-                row.copy_from_slice(bias);
-            }
-        }
-        self.matrix.apply(x, y, rows, bias.is_some());
-        self.add_update(x, y, rows, s);
-    }
-
-    /// `y += x W^T + bias`.
-    pub(crate) fn add(
-        &self,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        y: &mut [f32],
-        rows: usize,
-        s: &mut LowRankScratch,
-    ) {
-        if let Some(bias) = bias {
-            for row in y.chunks_exact_mut(self.matrix.output()).take(rows) {
-                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-            }
-        }
-        self.matrix.apply(x, y, rows, true);
-        self.add_update(x, y, rows, s);
-    }
-
-    fn add_update(&self, x: &[f32], y: &mut [f32], rows: usize, s: &mut LowRankScratch) {
+        ops.apply(&self.matrix, bias, (x, rows), y, out);
         if let Some(update) = self.update(s) {
-            s.low.resize(rows * update.at.rank, 0.0);
-            update.a.apply(x, &mut s.low, rows, false);
-            update.b.apply(&s.low, y, rows, true);
+            ops.resize(&mut s.low, rows * update.at.rank);
+            ops.apply(&update.a, None, (x, rows), &mut s.low, Out::Write);
+            ops.apply(&update.b, None, (&s.low, rows), y, Out::Add);
         }
     }
 
     /// `dx (+)= dy W`, the update's part included.
-    pub(crate) fn pull(
+    pub(crate) fn pull<O: Ops<Matrix = M>>(
         &self,
-        dy: &[f32],
-        dx: &mut [f32],
-        (rows, accumulate): (usize, bool),
-        s: &mut LowRankScratch,
+        ops: &O,
+        (dy, rows): RowsOf<'_, O>,
+        (dx, out): (&mut O::Buffer, Out),
+        s: &mut LowScratch<O>,
     ) {
-        self.matrix.pull(dy, dx, rows, accumulate);
+        ops.pull(&self.matrix, (dy, rows), dx, out);
         if let Some(update) = self.update(s) {
-            s.low.resize(rows * update.at.rank, 0.0);
-            update.b.pull(dy, &mut s.low, rows, false);
-            update.a.pull(&s.low, dx, rows, true);
+            ops.resize(&mut s.low, rows * update.at.rank);
+            ops.pull(&update.b, (dy, rows), &mut s.low, Out::Write);
+            ops.pull(&update.a, (&s.low, rows), dx, Out::Add);
         }
-    }
-
-    /// `dW += dy^T x`, for `x` already packed.
-    pub(crate) fn weigh(&self, dy: &[f32], x: &Panels, dweight: &mut [f32], rows: usize) {
-        self.matrix.weigh(dy, x, dweight, rows);
     }
 
     /// Adds the gradients of A and B to `grads`, an adapter's vector; `x` comes plain and
     /// packed.
-    pub(crate) fn weigh_update(
+    pub(crate) fn weigh_update<O: Ops<Matrix = M>>(
         &self,
-        dy: &[f32],
-        (x, x_packed): (&[f32], &Panels),
-        grads: &mut [f32],
-        rows: usize,
-        s: &mut LowRankScratch,
+        ops: &O,
+        (dy, rows): RowsOf<'_, O>,
+        (x, packed): (&O::Buffer, &O::Packed),
+        grads: &mut O::Buffer,
+        s: &mut LowScratch<O>,
     ) {
-        let Some(update) = self.update(s) else { return };
-        let LowRankPlace { a, b, rank, scale } = &update.at;
-        s.low.resize(rows * rank, 0.0);
-        update.a.apply(x, &mut s.low, rows, false);
-        s.low.iter_mut().for_each(|h| *h *= scale);
-        s.packed.pack(View::rows(&s.low, *rank), rows, *rank);
-        update.b.weigh(dy, &s.packed, &mut grads[b.clone()], rows);
-        update.b.pull(dy, &mut s.low, rows, false);
-        update.a.weigh(&s.low, x_packed, &mut grads[a.clone()], rows);
+        let Some(LowRank { at, a, b }) = self.update(s) else { return };
+        ops.resize(&mut s.low, rows * at.rank);
+        ops.apply(a, None, (x, rows), &mut s.low, Out::Write);
+        ops.scale(&mut s.low, at.scale);
+        ops.pack_rows((&s.low, rows), &mut s.packed);
+        ops.weigh(b, (dy, rows), (&s.low, &s.packed), (grads, &at.b));
+        ops.pull(b, (dy, rows), &mut s.low, Out::Write);
+        ops.weigh(a, (&s.low, rows), (x, packed), (grads, &at.a));
     }
 }

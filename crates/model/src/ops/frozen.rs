@@ -66,7 +66,7 @@ const NF4: [f32; 16] = [
 /// A matrix of `output` rows of `input`, in panels of [`NR`] rows: the numbers of a panel lie
 /// input by input, the [`NR`] rows side by side. Rows beyond the last are zero.
 #[derive(Debug, Clone)]
-pub(crate) struct Frozen {
+pub struct Frozen {
     output: usize,
     input: usize,
     numbers: Numbers,
@@ -105,6 +105,16 @@ impl Frozen {
             matrix.fill(p, rows);
         }
         matrix
+    }
+
+    pub(crate) fn precision(&self) -> Precision {
+        match self.numbers {
+            Numbers::Float32(_) => Precision::Float32,
+            Numbers::Bfloat16(_) => Precision::Bfloat16,
+            Numbers::Float16(_) => Precision::Float16,
+            Numbers::Int8(..) => Precision::Int8,
+            Numbers::Nf4(..) => Precision::Nf4,
+        }
     }
 
     pub(crate) fn output(&self) -> usize {

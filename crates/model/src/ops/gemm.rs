@@ -81,7 +81,7 @@ impl Right for Rhs<'_> {
 
 /// A right-hand matrix copied into panels, padded with zeros.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Panels {
+pub struct Panels {
     data: Vec<f32>,
     k: usize,
     k_max: usize,
@@ -129,6 +129,11 @@ impl Panels {
     pub(crate) fn pack(&mut self, b: View<'_>, k: usize, n: usize) {
         self.reset(k, n);
         self.push(b, k, n);
+    }
+
+    /// Multiplies all that was copied.
+    pub(crate) fn scale(&mut self, by: f32) {
+        self.data.iter_mut().for_each(|x| *x *= by);
     }
 
     pub(crate) fn rhs(&self) -> Rhs<'_> {

@@ -8,7 +8,7 @@ use super::{
 
 /// A matrix of `output` rows of `input`.
 #[derive(Debug, Clone)]
-pub(crate) enum Matrix {
+pub enum Matrix {
     /// One that learns: copies in float32 for both directions, made anew after each step.
     Packed {
         /// `W^T`.
@@ -39,6 +39,13 @@ impl Matrix {
         (*input, *output) = (columns, rows);
         forward.pack(View::transposed(weight, columns), columns, rows);
         backward.pack(View::rows(weight, columns), rows, columns);
+    }
+
+    /// Multiplies what was packed.
+    pub(crate) fn scale(&mut self, by: f32) {
+        let Self::Packed { forward, backward, .. } = self else { return };
+        forward.scale(by);
+        backward.scale(by);
     }
 
     pub(crate) fn input(&self) -> usize {

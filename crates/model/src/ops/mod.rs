@@ -1,4 +1,5 @@
-//! The operations of the transformer, forward and backward, on the CPU.
+//! The operations of the transformer, forward and backward: the seam that says what they are
+//! ([`seam`]), and their kernels on the CPU ([`Cpu`]).
 //!
 //! Each kernel is written once in plain Rust and compiled for several instruction sets; which
 //! one runs is decided when the process starts ([`Isa::detect`]). Matrix products have
@@ -9,6 +10,8 @@
 use std::sync::OnceLock;
 
 mod attention;
+mod cache;
+mod cpu;
 mod frozen;
 mod gemm;
 mod head;
@@ -16,20 +19,19 @@ mod matrix;
 mod norm;
 mod optimizer;
 mod rope;
+pub mod seam;
 mod softmax;
 mod swiglu;
 
-pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
+pub use cpu::Cpu;
 pub(crate) use frozen::Frozen;
 pub use frozen::Precision;
-pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
-pub(crate) use head::{HEAD_ROWS, Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
+pub(crate) use gemm::{NR, round_up};
+use gemm::{Panels, Rhs, View, gemm};
+pub(crate) use head::{HEAD_ROWS, log_softmax_stats};
 pub(crate) use matrix::Matrix;
-pub(crate) use norm::{rms_norm, rms_norm_backward};
 pub use optimizer::{AdamW, adamw, sum_of_squares};
-pub(crate) use rope::Rope;
-pub(crate) use softmax::softmax;
-pub(crate) use swiglu::{swiglu, swiglu_backward};
+use softmax::softmax;
 
 /// An instruction set for which the kernels are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
