@@ -8,4 +8,6 @@ mod config;
 mod decoding;
 mod frozen;
 mod golden;
+mod naive;
+mod seam;
 mod tokenizing;
