@@ -1,8 +1,8 @@
 //! Training and decoding speed of the engine at the shapes of `scripts/bench_torch.py`.
 //!
-//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [train|decode]` prints
-//! one JSON line for each measurement: the median of five runs after two that are not counted. A
-//! directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored,
+//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [train|decode|both]
+//! [highest|high|medium]` prints one JSON line for each measurement: the median of five runs after
+//! two that are not counted. The last word is how exactly matrices are multiplied. A directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored,
 //! learns by an adapter of rank 16 on all linear layers, and computes its blocks twice.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
@@ -11,7 +11,7 @@ use std::{path::Path, time::Instant};
 
 use generate::{Filter, Request, Sampling, generate};
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
-use model::{AdapterSpec, Config, Hold, Model};
+use model::{AdapterSpec, Config, Hold, MatmulPrecision, Model};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -104,23 +104,32 @@ fn main() {
         "tiny" => (random(&TINY, &mut rng), TINY.train, TINY.decode),
         dir => (checkpoint(Path::new(dir), &mut rng), CHECKPOINT_TRAIN, CHECKPOINT_DECODE),
     };
-    let what = args.next();
-    assert!(matches!(what.as_deref(), None | Some("train" | "decode")), "train or decode");
-    let asked = |bench: &str| what.as_deref().is_none_or(|what| what == bench);
+    let what = args.next().unwrap_or_else(|| "both".to_string());
+    assert!(matches!(what.as_str(), "both" | "train" | "decode"), "train, decode or both");
+    let asked = |bench: &str| what == "both" || what == bench;
+    let precision = match args.next().as_deref() {
+        None | Some("highest") => MatmulPrecision::Highest,
+        Some("high") => MatmulPrecision::High,
+        Some("medium") => MatmulPrecision::Medium,
+        Some(other) => panic!("highest, high or medium, not {other}"),
+    };
+    model.set_matmul_precision(precision);
+    let products = precision.arithmetic();
     let vocab = model.config.vocab_size as u32;
     let mut sequence =
         |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(1..vocab)).collect() };
     if asked("train") {
         let rate = train_rate(&mut model, train, threads, &mut sequence);
         println!(
-            "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\"tokens_per_s\":{rate:.0}}}"
+            "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\
+             \"products\":\"{products}\",\"tokens_per_s\":{rate:.0}}}"
         );
     }
     if asked("decode") {
         let (rate, seconds, prefill) = decode_rate(&model, decode, threads, &mut sequence);
         println!(
-            "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\"tokens_per_s\":{rate:.0},\
-             \"seconds\":{seconds:.3},\"prefill_s\":{prefill:.3}}}"
+            "{{\"shape\":\"{name}\",\"bench\":\"decode\",\"threads\":{threads},\
+             \"products\":\"{products}\",\"tokens_per_s\":{rate:.0},\"seconds\":{seconds:.3},\"prefill_s\":{prefill:.3}}}"
         );
     }
 }

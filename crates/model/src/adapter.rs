@@ -12,7 +12,7 @@ use crate::{
     fields::Fields,
     layout::{LINEAR_NAMES, Places},
     linear::{Linear, LowRankPlace},
-    ops::{Frozen, Matrix, Precision},
+    ops::{Frozen, Precision},
     tensors::{Tensors, write_tensors},
 };
 
@@ -335,12 +335,12 @@ impl Model {
                 let Some(place) = place else { continue };
                 let (a, b) = (&adapter.params[place.a.clone()], &adapter.params[place.b.clone()]);
                 let scale = (place.rank, place.scale);
-                if let Matrix::Frozen(frozen) = &held.matrix {
+                if let Some(frozen) = held.matrix.frozen() {
                     let mut weight = frozen.rows();
                     add_product(&mut weight, b, a, scale);
                     let (output, input) = (linear.output, linear.input);
                     let sum = Frozen::of(Precision::Float32, &weight, output, input);
-                    held.matrix = Matrix::Frozen(sum);
+                    held.matrix = self.ops.hold(sum);
                 } else {
                     add_product(&mut self.weights[linear.weight.clone()], b, a, scale);
                 }

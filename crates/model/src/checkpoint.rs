@@ -36,7 +36,7 @@ impl Model {
         match hold {
             Hold::Learning => Ok(Self::new(config, weights)),
             Hold::Frozen(precision) => {
-                let mut model = Self::of(Cpu, config, (places, layout), weights);
+                let mut model = Self::of(Cpu::default(), config, (places, layout), weights);
                 model.read_matrices(tensors, precision)?;
                 Ok(model)
             }
@@ -53,19 +53,20 @@ impl Model {
         let sixteen = !matches!(precision, Some(Precision::Int8 | Precision::Nf4));
         let of_tokens = precision.filter(|_| sixteen);
         let embed = read_frozen(tensors, EMBED, rows, of_tokens)?;
-        self.head = Matrix::Frozen(if self.config.tie_word_embeddings {
+        let head = if self.config.tie_word_embeddings {
             embed
         } else {
-            self.embed = Some(Matrix::Frozen(embed));
+            self.embed = Some(self.ops.hold(embed));
             read_frozen(tensors, HEAD, rows, of_tokens)?
-        });
+        };
+        self.head = self.ops.hold(head);
         let linears = self.linears.iter_mut().zip(&self.places.layers).enumerate();
         for (layer, (linears, places)) in linears {
             for (i, (linear, at)) in linears.all_mut().into_iter().zip(places.linears()).enumerate()
             {
                 let (name, shape) = (linear_weight(layer, i), [at.output, at.input]);
                 let matrix = read_frozen(tensors, &name, shape, precision)?;
-                linear.matrix = Matrix::Frozen(matrix);
+                linear.matrix = self.ops.hold(matrix);
             }
         }
         Ok(())
@@ -117,10 +118,7 @@ impl Model {
             (EMBED | HEAD, _) => Some(&self.head),
             _ => matching.next().map(|(.., matrix)| matrix),
         };
-        match matrix {
-            Some(Matrix::Frozen(frozen)) => Source::Frozen(frozen),
-            _ => Source::Floats(&[]),
-        }
+        matrix.and_then(Matrix::frozen).map_or(Source::Floats(&[]), Source::Frozen)
     }
 
     fn config_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, ModelError> {

@@ -7,7 +7,7 @@ use crate::{
     adapter::Adapter,
     layout::{Flat, LinearPlace, Places},
     linear::Linear,
-    ops::{Matrix, Precision},
+    ops::{MatmulPrecision, Matrix, Precision},
     seam::{Part, Table},
     share,
 };
@@ -78,7 +78,7 @@ impl Model {
     pub fn new(config: Config, weights: Vec<f32>) -> Self {
         let (places, base) = Places::new(&config, Flat::All);
         assert_eq!(weights.len(), base.len(), "the weights fill the layout");
-        let mut model = Self::of(Cpu, config, (places, base), weights);
+        let mut model = Self::of(Cpu::default(), config, (places, base), weights);
         model.repack(1);
         model
     }
@@ -109,6 +109,21 @@ impl Model {
         self.adapter.as_ref().map_or(&self.weights, |a| &a.params)
     }
 
+    /// How exactly the matrices of linear layers and the output layer are multiplied from now on,
+    /// by the adapter's too. Attention always computes in float32.
+    pub fn set_matmul_precision(&mut self, precision: MatmulPrecision) {
+        self.ops.precision = precision;
+        let plan = precision.plan();
+        self.head.set_plan(plan);
+        for linears in &mut self.linears {
+            linears.all_mut().into_iter().for_each(|linear| linear.matrix.set_plan(plan));
+        }
+        if !self.is_frozen() {
+            self.repack(1);
+        }
+        self.repack_adapter();
+    }
+
     /// The same model where `ops` computes it, one matrix after the other.
     pub fn to<O: Ops>(&self, ops: O) -> Model<O> {
         let moved = |from: &[f32]| {
@@ -117,10 +132,10 @@ impl Model {
             ops.edit(&mut to, |to| to.copy_from_slice(from));
             to
         };
-        let frozen = |matrix: &Matrix| match matrix {
-            Matrix::Frozen(f) => ops.freeze(&f.rows(), (f.output(), f.input()), f.precision()),
-            // Packed from the weights below.
-            Matrix::Packed { .. } => O::Matrix::default(),
+        // Those that learn are packed from the weights below.
+        let frozen = |matrix: &Matrix| match matrix.frozen() {
+            Some(f) => ops.freeze(&f.rows(), (f.output(), f.input()), f.precision()),
+            None => O::Matrix::default(),
         };
         let parts = (self.places.clone(), self.base.clone());
         let mut model =

@@ -4,7 +4,9 @@
 //! with the values; the probabilities are recomputed in the backward pass instead of kept.
 
 use super::{
-    LANES, NR, Panels, View, fma, gemm, grown, kernel, lane_sum, round_up,
+    LANES, NR, Panels, View, fma, gemm,
+    gemm::copy,
+    grown, kernel, lane_sum, round_up,
     seam::{Heads, Span},
     softmax,
 };
@@ -33,7 +35,7 @@ fn gather(x: &[f32], span: Span, kv: usize, heads: Heads, out: &mut Vec<f32>) {
     let (d, ld) = (heads.dim, heads.kv * heads.dim);
     let out = grown(out, span.total() * d);
     for (row, out) in span.rows().zip(out.chunks_exact_mut(d)) {
-        out.copy_from_slice(&x[row * ld + kv * d..][..d]);
+        copy(out, &x[row * ld + kv * d..][..d]);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    Frozen, Matrix, Panels, Precision, View,
+    Frozen, MatmulPrecision, Matrix, Panels, Precision, View,
     attention::{self, AttentionScratch},
     cache::Cache,
     grown,
@@ -20,7 +20,19 @@ use super::{
 
 /// The processor that this program runs on.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cpu;
+pub struct Cpu {
+    /// How exactly it multiplies the matrices of linear layers and the output layer.
+    pub precision: MatmulPrecision,
+}
+
+impl Cpu {
+    /// A matrix that does not learn, as it is held.
+    pub(crate) fn hold(self, frozen: Frozen) -> Matrix {
+        let mut matrix = Matrix::from(frozen);
+        matrix.set_plan(self.precision.plan());
+        matrix
+    }
+}
 
 /// Where the rows of a pass stand and what they attend to.
 #[derive(Debug, Default)]
@@ -110,9 +122,8 @@ impl Ops for Cpu {
         for (token, x) in tokens.iter().zip(x.chunks_exact_mut(width)) {
             let token = *token as usize;
             match table {
-                Table::Matrix(Matrix::Frozen(rows)) => rows.row(token, x),
-                Table::Matrix(Matrix::Packed { .. }) => {
-                    unreachable!("weights that learn lie in a row each")
+                Table::Matrix(matrix) => {
+                    matrix.frozen().expect("weights that learn are a table").row(token, x);
                 }
                 Table::Weights(weights) => {
                     x.copy_from_slice(&part(weights)[token * width..][..width]);
@@ -155,14 +166,16 @@ impl Ops for Cpu {
     }
 
     fn pack(&self, to: &mut Matrix, from: Part<'_, Self>, shape: (usize, usize), scale: f32) {
-        to.pack(part(from), shape.1, shape.0);
-        if scale != 1.0 {
-            to.scale(scale);
+        to.set_plan(self.precision.plan());
+        if scale == 1.0 {
+            return to.pack(part(from), shape.1, shape.0);
         }
+        let scaled: Vec<f32> = part(from).iter().map(|x| scale * x).collect();
+        to.pack(&scaled, shape.1, shape.0);
     }
 
     fn freeze(&self, rows: &[f32], shape: (usize, usize), precision: Precision) -> Matrix {
-        Matrix::Frozen(Frozen::of(precision, rows, shape.0, shape.1))
+        self.hold(Frozen::of(precision, rows, shape.0, shape.1))
     }
 
     fn apply(

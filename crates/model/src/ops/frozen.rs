@@ -6,8 +6,10 @@
 use std::ops::Range;
 
 use super::{
+    blocks::{self, RightBlocks, pack_left, pair_rows, turn},
     gemm::{NR, Right, round_up},
     grown,
+    units::{self, SIDE},
 };
 
 /// How the numbers of a matrix that does not learn are held.
@@ -33,7 +35,8 @@ impl Precision {
         let scales = round_up(output, NR) * input.div_ceil(BLOCK) * 4;
         match self {
             Self::Float32 => 4 * n,
-            Self::Bfloat16 | Self::Float16 => 2 * n,
+            Self::Bfloat16 => 2 * round_up(output, NR) * round_up(input, SIDE),
+            Self::Float16 => 2 * n,
             Self::Int8 => n + scales,
             Self::Nf4 => n / 2 + scales,
         }
@@ -66,7 +69,7 @@ const NF4: [f32; 16] = [
 /// A matrix of `output` rows of `input`, in panels of [`NR`] rows: the numbers of a panel lie
 /// input by input, the [`NR`] rows side by side. Rows beyond the last are zero.
 #[derive(Debug, Clone)]
-pub struct Frozen {
+pub(crate) struct Frozen {
     output: usize,
     input: usize,
     numbers: Numbers,
@@ -75,7 +78,8 @@ pub struct Frozen {
 #[derive(Debug, Clone)]
 enum Numbers {
     Float32(Vec<f32>),
-    Bfloat16(Vec<u16>),
+    /// As the units for bfloat16 read them: see [`units::Run`]. Inputs beyond the last are zero.
+    Bfloat16(Vec<u32>),
     Float16(Vec<half::f16>),
     /// Scales: for each panel and block of inputs, one a row.
     Int8(Vec<i8>, Vec<f32>),
@@ -90,7 +94,9 @@ impl Frozen {
         let scales = || vec![0.0; round_up(output, NR) * input.div_ceil(BLOCK)];
         let numbers = match precision {
             Precision::Float32 => Numbers::Float32(vec![0.0; n]),
-            Precision::Bfloat16 => Numbers::Bfloat16(vec![0; n]),
+            Precision::Bfloat16 => {
+                Numbers::Bfloat16(vec![0; round_up(output, NR) * round_up(input, SIDE) / 2])
+            }
             Precision::Float16 => Numbers::Float16(vec![half::f16::ZERO; n]),
             Precision::Int8 => Numbers::Int8(vec![0; n], scales()),
             Precision::Nf4 => Numbers::Nf4(vec![0; n / 2], scales()),
@@ -135,8 +141,11 @@ impl Frozen {
                 rows.for_each(|(r, row)| place(row, |i, x| to[at(r, i)] = x));
             }
             Numbers::Bfloat16(to) => {
-                let bits = |x| half::bf16::from_f32(x).to_bits();
-                rows.for_each(|(r, row)| place(row, |i, x| to[at(r, i)] = bits(x)));
+                let to = &mut to[panel * NR * round_up(d, SIDE) / 2..];
+                let bits = |x| u32::from(half::bf16::from_f32(x).to_bits());
+                rows.for_each(|(r, row)| {
+                    place(row, |i, x| to[i / 2 * NR + r] |= bits(x) << (i % 2 * 16));
+                });
             }
             Numbers::Float16(to) => {
                 let half = half::f16::from_f32;
@@ -170,7 +179,10 @@ impl Frozen {
         let scales_from = panel * NR * self.input.div_ceil(BLOCK);
         match &self.numbers {
             Numbers::Float32(x) => out.copy_from_slice(&x[span]),
-            Numbers::Bfloat16(x) => widen_bf16(&x[span], out),
+            Numbers::Bfloat16(x) => {
+                let x = &x[panel * NR * round_up(self.input, SIDE) / 2..];
+                widen_bf16(&x[inputs.start / 2 * NR..], inputs.start % 2, out);
+            }
             Numbers::Float16(x) => {
                 use half::slice::HalfFloatSliceExt as _;
                 x[span].convert_to_f32_slice(out);
@@ -230,13 +242,21 @@ fn code_nf4(x: f32, scale: f32) -> u8 {
 }
 
 super::kernel! {
-    fn widen_bf16 / widen_bf16_body (from: &[u16], out: &mut [f32])
+    /// Widens pairs of inputs, from the lower (`odd` is 0) or the upper of the first pair on.
+    fn widen_bf16 / widen_bf16_body (from: &[u32], odd: usize, out: &mut [f32])
 }
 
 #[inline(always)]
-fn widen_bf16_body<const F: bool>(from: &[u16], out: &mut [f32]) {
-    for (x, bits) in out.iter_mut().zip(from) {
-        *x = f32::from_bits(u32::from(*bits) << 16);
+fn widen_bf16_body<const F: bool>(from: &[u32], odd: usize, out: &mut [f32]) {
+    let from = from.as_chunks::<NR>().0;
+    for (i, out) in out.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
+        let pairs = &from[(i + odd) / 2];
+        if (i + odd).is_multiple_of(2) {
+            out.iter_mut().zip(pairs).for_each(|(x, pair)| *x = f32::from_bits(pair << 16));
+        } else {
+            let upper = |pair: &u32| f32::from_bits(pair & 0xFFFF_0000);
+            out.iter_mut().zip(pairs).for_each(|(x, pair)| *x = upper(pair));
+        }
     }
 }
 
@@ -317,7 +337,7 @@ impl Right for Plain<'_> {
         let turned = grown(room, round_up(k.len(), NR) * NR);
         for (p, out) in (k.start / NR..).zip(turned.chunks_exact_mut(NR * NR)) {
             self.0.widen(p, inputs.clone(), &mut square[..inputs.len() * NR]);
-            turn(&square, out);
+            turn_square(&square, out);
         }
         (&turned[..k.len() * NR], NR)
     }
@@ -325,11 +345,11 @@ impl Right for Plain<'_> {
 
 super::kernel! {
     /// Transposes a square of [`NR`].
-    fn turn / turn_body (from: &[f32], to: &mut [f32])
+    fn turn_square / turn_square_body (from: &[f32], to: &mut [f32])
 }
 
 #[inline(always)]
-fn turn_body<const F: bool>(from: &[f32], to: &mut [f32]) {
+fn turn_square_body<const F: bool>(from: &[f32], to: &mut [f32]) {
     for (j, to) in to.chunks_exact_mut(NR).take(NR).enumerate() {
         for (i, x) in to.iter_mut().enumerate() {
             *x = from[i * NR + j];
@@ -337,10 +357,107 @@ fn turn_body<const F: bool>(from: &[f32], to: &mut [f32]) {
     }
 }
 
+/// A frozen matrix as a right-hand side for the units: numbers held in bfloat16 as they are, others
+/// rounded to `pieces`.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounded<'a> {
+    pub(crate) matrix: &'a Frozen,
+    pub(crate) pieces: usize,
+    /// Whether it is that of `dy W`, not that of `x W^T`.
+    pub(crate) plain: bool,
+}
+
+impl Rounded<'_> {
+    /// Writes 32 inputs of a panel of outputs: pairs of inputs of an output.
+    fn block(&self, panel: usize, inputs: usize, out: &mut [u32]) {
+        let square = self.square(panel, inputs);
+        pair_rows(&square, out);
+    }
+
+    /// Writes the same: pairs of outputs of an input.
+    fn turned(&self, panel: usize, inputs: usize, out: &mut [u32]) {
+        let mut paired = [0; 2 * units::BLOCK];
+        let paired = &mut paired[..out.len()];
+        if let Numbers::Bfloat16(x) = &self.matrix.numbers {
+            let deep = self.matrix.input.div_ceil(SIDE);
+            let from = &x[(panel * deep + inputs) * units::BLOCK..][..units::BLOCK];
+            pair_outputs(from, paired);
+        } else {
+            let square = self.square(panel, inputs);
+            pack_left(&square, NR, SIDE, NR, self.pieces, paired);
+        }
+        for (from, to) in paired.chunks(units::BLOCK).zip(out.chunks_mut(units::BLOCK)) {
+            turn(from, NR / 2, to);
+        }
+    }
+
+    fn square(&self, panel: usize, inputs: usize) -> [f32; NR * SIDE] {
+        let mut square = [0.0; NR * SIDE];
+        let inputs = inputs * SIDE..self.matrix.input.min((inputs + 1) * SIDE);
+        let n = inputs.len();
+        self.matrix.widen(panel, inputs, &mut square[..n * NR]);
+        square
+    }
+}
+
+impl RightBlocks for Rounded<'_> {
+    fn pieces(&self) -> usize {
+        match self.matrix.numbers {
+            Numbers::Bfloat16(_) => 1,
+            _ => self.pieces,
+        }
+    }
+
+    fn panel<'r>(
+        &'r self,
+        panel: usize,
+        blocks: Range<usize>,
+        room: &'r mut Vec<u32>,
+    ) -> &'r [u32] {
+        if let (Numbers::Bfloat16(x), false) = (&self.matrix.numbers, self.plain) {
+            let deep = self.matrix.input.div_ceil(SIDE);
+            return &x[(panel * deep + blocks.start) * units::BLOCK..];
+        }
+        let size = self.pieces() * units::BLOCK;
+        let out = blocks::grown(room, blocks.len() * size);
+        for (block, out) in blocks.zip(out.chunks_exact_mut(size)) {
+            match self.plain {
+                false => self.block(panel, block, out),
+                true => self.turned(block, panel, out),
+            }
+        }
+        out
+    }
+}
+
+super::kernel! {
+    /// Pairs of inputs of each of 32 outputs, as pairs of outputs of each of 32 inputs.
+    fn pair_outputs / pair_outputs_body (from: &[u32], to: &mut [u32])
+}
+
+#[inline(always)]
+fn pair_outputs_body<const F: bool>(from: &[u32], to: &mut [u32]) {
+    let (from, to) = (from.as_chunks::<NR>().0, to.as_chunks_mut::<NR>().0);
+    for (from, to) in from.iter().zip(to) {
+        let (lower, upper) = to.split_at_mut(NR / 2);
+        for (q, x) in lower.iter_mut().enumerate() {
+            *x = from[2 * q] & 0xFFFF | from[2 * q + 1] << 16;
+        }
+        for (q, x) in upper.iter_mut().enumerate() {
+            *x = from[2 * q] >> 16 | from[2 * q + 1] & 0xFFFF_0000;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Panels, View, gemm};
+    use crate::ops::{
+        Panels, View,
+        blocks::multiply,
+        gemm,
+        units::{Plan, Unit},
+    };
 
     fn numbers(n: usize, by: u32) -> Vec<f32> {
         (0..n as u32).map(|i| (i.wrapping_mul(by) % 1999) as f32 / 1000.0 - 1.0).collect()
@@ -379,6 +496,32 @@ mod tests {
                 gemm(&mut same, input, shape, View::rows(&dy, output), panels.rhs(), true);
                 gemm(&mut dx, input, shape, View::rows(&dy, output), Plain(&frozen), true);
                 assert_eq!(dx, same, "{precision:?} {shape:?}");
+            }
+        }
+    }
+
+    /// Products on the units are those of the same numbers copied into blocks.
+    #[test]
+    fn products_on_the_units_agree() {
+        let Some(unit) = Unit::detect() else { return };
+        for (output, input, m) in [(33, 70, 3), (64, 300, 40), (300, 32, 20), (5, 1, 1)] {
+            let weight = numbers(output * input, 7919);
+            for (precision, pieces) in ALL.into_iter().flat_map(|p| [(p, 1), (p, 2)]) {
+                let frozen = Frozen::of(precision, &weight, output, input);
+                let rows = frozen.rows();
+                let plan = Plan { unit, pieces };
+                for (plain, k, n) in [(false, input, output), (true, output, input)] {
+                    let right = Rounded { matrix: &frozen, pieces, plain };
+                    let view =
+                        if plain { View::rows(&rows, n) } else { View::transposed(&rows, k) };
+                    let mut packed = blocks::Blocks::default();
+                    packed.pack(view, (k, n), right.pieces());
+                    let x = numbers(m * k, 31);
+                    let (mut y, mut same) = (vec![0.0; m * n], vec![0.0; m * n]);
+                    multiply(plan, (&mut y, n), (m, n, k), View::rows(&x, k), right, false);
+                    multiply(plan, (&mut same, n), (m, n, k), View::rows(&x, k), &packed, false);
+                    assert_eq!(y, same, "{precision:?} {pieces} {plain} {output} {input}");
+                }
             }
         }
     }

@@ -113,7 +113,7 @@ impl Panels {
             for (i, row) in rows.enumerate() {
                 let at = i * b.rs + j0 * b.cs;
                 if b.cs == 1 {
-                    row[..width].copy_from_slice(&b.data[at..at + width]);
+                    copy(&mut row[..width], &b.data[at..at + width]);
                 } else {
                     for (j, x) in row[..width].iter_mut().enumerate() {
                         *x = b.data[at + j * b.cs];
@@ -131,9 +131,9 @@ impl Panels {
         self.push(b, k, n);
     }
 
-    /// Multiplies all that was copied.
-    pub(crate) fn scale(&mut self, by: f32) {
-        self.data.iter_mut().for_each(|x| *x *= by);
+    /// The rows that are there of a panel, [`NR`] columns each.
+    pub(crate) fn panel(&self, panel: usize) -> &[f32] {
+        &self.data[panel * self.k_max * NR..][..self.k * NR]
     }
 
     pub(crate) fn rhs(&self) -> Rhs<'_> {
@@ -246,6 +246,16 @@ struct Tile {
     b: *const f32,
     ldb: usize,
     load: bool,
+}
+
+/// Copies floats of equal number; a panel's width of them, which a copy of known length is several
+/// instructions for instead of a call.
+#[inline(always)]
+pub(super) fn copy(to: &mut [f32], from: &[f32]) {
+    match (to.as_chunks_mut::<NR>(), from.as_chunks::<NR>()) {
+        ((to, []), (from, [])) => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+        _ => to.copy_from_slice(from),
+    }
 }
 
 /// Computes a tile into C, `ldc` apart. A and B must cover the tile and C must have room for

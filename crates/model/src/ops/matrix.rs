@@ -2,89 +2,133 @@
 
 use super::{
     Frozen, Panels, View,
-    frozen::{Plain, Transposed},
+    blocks::{Blocks, Rows, multiply},
+    frozen::{Plain, Rounded, Transposed},
     gemm,
+    units::Plan,
 };
 
-/// A matrix of `output` rows of `input`.
+/// A matrix of `output` rows of `input`, and what multiplies by it.
 #[derive(Debug, Clone)]
-pub enum Matrix {
-    /// One that learns: copies in float32 for both directions, made anew after each step.
-    Packed {
-        /// `W^T`.
-        forward: Panels,
-        /// `W`.
-        backward: Panels,
-        input: usize,
-        output: usize,
-    },
-    /// One that does not.
+pub struct Matrix {
+    held: Held,
+    input: usize,
+    output: usize,
+    /// None for products in float32.
+    plan: Option<Plan>,
+}
+
+#[derive(Debug, Clone)]
+enum Held {
+    /// One that learns: copies for both directions, `W^T` and `W`, made anew after each step.
+    Panels([Panels; 2]),
+    /// The same for products on a unit.
+    Blocks([Blocks; 2]),
+    /// One that does not learn.
     Frozen(Frozen),
 }
 
 impl Default for Matrix {
     fn default() -> Self {
-        let (forward, backward) = Default::default();
-        Self::Packed { forward, backward, input: 0, output: 0 }
+        Self { held: Held::Panels(Default::default()), input: 0, output: 0, plan: None }
+    }
+}
+
+impl From<Frozen> for Matrix {
+    fn from(frozen: Frozen) -> Self {
+        let (input, output) = (frozen.input(), frozen.output());
+        Self { held: Held::Frozen(frozen), input, output, plan: None }
     }
 }
 
 impl Matrix {
     /// Copies `weight`, which has `rows` rows of `columns` floats.
     pub(crate) fn pack(&mut self, weight: &[f32], columns: usize, rows: usize) {
-        if !matches!(self, Self::Packed { .. }) {
-            *self = Self::default();
+        (self.input, self.output) = (columns, rows);
+        let turned = View::transposed(weight, columns);
+        let plain = View::rows(weight, columns);
+        match (self.plan, &mut self.held) {
+            (Some(plan), Held::Blocks([forward, backward])) => {
+                forward.pack(turned, (columns, rows), plan.pieces);
+                backward.pack(plain, (rows, columns), plan.pieces);
+            }
+            (None, Held::Panels([forward, backward])) => {
+                forward.pack(turned, columns, rows);
+                backward.pack(plain, rows, columns);
+            }
+            _ => {
+                self.held = match self.plan {
+                    Some(_) => Held::Blocks(Default::default()),
+                    None => Held::Panels(Default::default()),
+                };
+                self.pack(weight, columns, rows);
+            }
         }
-        let Self::Packed { forward, backward, input, output } = self else { return };
-        (*input, *output) = (columns, rows);
-        forward.pack(View::transposed(weight, columns), columns, rows);
-        backward.pack(View::rows(weight, columns), rows, columns);
     }
 
-    /// Multiplies what was packed.
-    pub(crate) fn scale(&mut self, by: f32) {
-        let Self::Packed { forward, backward, .. } = self else { return };
-        forward.scale(by);
-        backward.scale(by);
+    /// Changes what multiplies by the matrix. A matrix that learns must be packed afterwards.
+    pub(crate) fn set_plan(&mut self, plan: Option<Plan>) {
+        self.plan = plan;
+    }
+
+    /// The matrix, if it does not learn.
+    pub(crate) fn frozen(&self) -> Option<&Frozen> {
+        match &self.held {
+            Held::Frozen(frozen) => Some(frozen),
+            _ => None,
+        }
     }
 
     pub(crate) fn input(&self) -> usize {
-        match self {
-            Self::Packed { input, .. } => *input,
-            Self::Frozen(frozen) => frozen.input(),
-        }
+        self.input
     }
 
     pub(crate) fn output(&self) -> usize {
-        match self {
-            Self::Packed { output, .. } => *output,
-            Self::Frozen(frozen) => frozen.output(),
-        }
+        self.output
     }
 
     /// `y (+)= x W^T` for `rows` rows.
     pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], rows: usize, accumulate: bool) {
-        let (input, output) = (self.input(), self.output());
-        let (shape, x) = ((rows, output, input), View::rows(x, input));
-        match self {
-            Self::Packed { forward, .. } => gemm(y, output, shape, x, forward.rhs(), accumulate),
-            Self::Frozen(w) => gemm(y, output, shape, x, Transposed(w), accumulate),
+        let (n, shape) = (self.output, (rows, self.output, self.input));
+        let a = View::rows(x, self.input);
+        match (&self.held, self.plan) {
+            (Held::Panels([w, _]), _) => gemm(y, n, shape, a, w.rhs(), accumulate),
+            (Held::Blocks([w, _]), Some(p)) => multiply(p, (y, n), shape, a, w, accumulate),
+            (Held::Frozen(w), Some(p)) => {
+                let b = Rounded { matrix: w, pieces: p.pieces, plain: false };
+                multiply(p, (y, n), shape, a, b, accumulate);
+            }
+            (Held::Frozen(w), None) => gemm(y, n, shape, a, Transposed(w), accumulate),
+            (Held::Blocks(_), None) => unreachable!("packed after the plan was changed"),
         }
     }
 
     /// `dx (+)= dy W`.
     pub(crate) fn pull(&self, dy: &[f32], dx: &mut [f32], rows: usize, accumulate: bool) {
-        let (input, output) = (self.input(), self.output());
-        let (shape, dy) = ((rows, input, output), View::rows(dy, output));
-        match self {
-            Self::Packed { backward, .. } => gemm(dx, input, shape, dy, backward.rhs(), accumulate),
-            Self::Frozen(w) => gemm(dx, input, shape, dy, Plain(w), accumulate),
+        let (n, shape) = (self.input, (rows, self.input, self.output));
+        let a = View::rows(dy, self.output);
+        match (&self.held, self.plan) {
+            (Held::Panels([_, w]), _) => gemm(dx, n, shape, a, w.rhs(), accumulate),
+            (Held::Blocks([_, w]), Some(p)) => multiply(p, (dx, n), shape, a, w, accumulate),
+            (Held::Frozen(w), Some(p)) => {
+                let b = Rounded { matrix: w, pieces: p.pieces, plain: true };
+                multiply(p, (dx, n), shape, a, b, accumulate);
+            }
+            (Held::Frozen(w), None) => gemm(dx, n, shape, a, Plain(w), accumulate),
+            (Held::Blocks(_), None) => unreachable!("packed after the plan was changed"),
         }
     }
 
     /// `dW += dy^T x`, for `x` already packed.
     pub(crate) fn weigh(&self, dy: &[f32], x: &Panels, dweight: &mut [f32], rows: usize) {
-        let (input, output) = (self.input(), self.output());
-        gemm(dweight, input, (output, input, rows), View::transposed(dy, output), x.rhs(), true);
+        let (n, shape) = (self.input, (self.output, self.input, rows));
+        let a = View::transposed(dy, self.output);
+        match self.plan {
+            None => gemm(dweight, n, shape, a, x.rhs(), true),
+            Some(p) => {
+                let b = Rows { panels: x, pieces: p.pieces };
+                multiply(p, (dweight, n), shape, a, b, true);
+            }
+        }
     }
 }

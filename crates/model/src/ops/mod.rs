@@ -10,6 +10,7 @@
 use std::sync::OnceLock;
 
 mod attention;
+mod blocks;
 mod cache;
 mod cpu;
 mod frozen;
@@ -22,6 +23,7 @@ mod rope;
 pub mod seam;
 mod softmax;
 mod swiglu;
+mod units;
 
 pub use cpu::Cpu;
 pub(crate) use frozen::Frozen;
@@ -32,6 +34,7 @@ pub(crate) use head::{HEAD_ROWS, log_softmax_stats};
 pub(crate) use matrix::Matrix;
 pub use optimizer::{AdamW, adamw, sum_of_squares};
 use softmax::softmax;
+pub use units::{MatmulPrecision, Unit};
 
 /// An instruction set for which the kernels are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

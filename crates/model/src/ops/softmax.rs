@@ -9,14 +9,16 @@ use super::{fma, kernel, lane_sum};
 pub(super) fn exp<const F: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding and subtracting it rounds.
     let clamped = x.clamp(-87.0, 88.0);
-    let n = fma::<F>(clamped, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = fma::<F>(clamped, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = fma::<F>(n, -0.693_359_4, clamped);
     let r = fma::<F>(n, 2.121_944_4e-4, r);
     let mut p = 1.0 / 5040.0;
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = fma::<F>(p, r, c);
     }
-    let scale = f32::from_bits((((n as i32) + 127) as u32) << 23);
+    // The lowest bits of `shifted` are those of `n`; a cast would be checked number by number.
+    let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { p * scale }
 }
 

@@ -170,7 +170,7 @@ type Tighten = fn(&mut Limits);
 fn every_limit_bites() {
     let cases: [(Tighten, &str, &str); 8] = [
         (|l| l.cpu_ms = 20, "sum(range(10_000_000))", "CPU time limit"),
-        (|l| l.test_cpu_ms = 20, "sum(range(10_000_000))", "test 1: CPU time limit"),
+        (|l| l.test_cpu_ms = 10, "sum(range(20_000_000))", "test 1: CPU time limit"),
         (|l| l.idle_ms = 50, "import time; time.sleep(0.5)", "idle time limit"),
         (|l| l.memory_mib = 100, "len(bytearray(200 << 20))", "test 1: out of memory"),
         (|l| l.output_bytes = 4, "0", "too many bytes returned"),
