@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     Chunk, Cpu, Ops,
     linear::LowScratch,
-    seam::{Found, Span, TargetSlopes},
+    seam::{Found, Span, TargetSlopes, mix},
 };
 
 /// The derivatives of a loss by what a forward pass found, one a target of the chunk.
@@ -185,6 +185,16 @@ impl<O: Ops> Tape<O> {
             packed: O::Packed::default(),
             low: LowScratch::<O>::default(),
             scratch: O::Scratch::default(),
+        }
+    }
+
+    /// Says what dropout of the next pass draws from.
+    pub(crate) fn draw_from(&mut self, chunk: &Chunk, keys: &[u64]) {
+        assert!([0, chunk.segments.len()].contains(&keys.len()), "one key a segment");
+        self.low.keys.clear();
+        for (key, span) in keys.iter().zip(chunk.spans()) {
+            let positions = span.prefix.1..span.total();
+            self.low.keys.extend(positions.map(|position| mix(key ^ mix(position as u64))));
         }
     }
 

@@ -26,6 +26,25 @@ impl<O: Ops> Model<O> {
         temperature: f32,
         tape: &mut Tape<O>,
     ) -> Result<(), ModelError> {
+        self.forward_dropping(chunk, temperature, &[], tape)
+    }
+
+    /// As [`Model::forward`], with the dropout of the adapter, if it has any. What it drops
+    /// depends on `keys` (one a segment; empty for no dropout) and on positions in sequences.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    ///
+    /// # Panics
+    /// If there is neither none nor one key a segment.
+    pub fn forward_dropping(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        keys: &[u64],
+        tape: &mut Tape<O>,
+    ) -> Result<(), ModelError> {
+        tape.draw_from(chunk, keys);
         tape.low.off = false;
         let keep = if tape.recompute { Keep::Inputs } else { Keep::All };
         self.run(chunk, temperature, keep, tape, |_, _, _| {})
@@ -52,6 +71,7 @@ impl<O: Ops> Model<O> {
         tape: &mut Tape<O>,
         see: impl FnMut(usize, &O::Buffer, &O::Buffer),
     ) -> Result<(), ModelError> {
+        tape.draw_from(chunk, &[]);
         tape.low.off = false;
         self.run(chunk, temperature, Keep::Nothing, tape, see)
     }

@@ -7,12 +7,12 @@ use super::{
     Frozen, MatmulPrecision, Matrix, Panels, Precision, View,
     attention::{self, AttentionScratch},
     cache::Cache,
-    grown,
+    dropout, grown,
     head::{self, HeadScratch},
     norm,
     rope::Rope,
     seam::{
-        CacheShape, Found, Heads, Ops, Out, Part, PartMut, RowsOf, Seat, Span, Stats, Table,
+        CacheShape, Found, Heads, Mask, Ops, Out, Part, PartMut, RowsOf, Seat, Span, Stats, Table,
         TargetSlopes,
     },
     swiglu,
@@ -163,6 +163,10 @@ impl Ops for Cpu {
             let dx = &mut dx[row * direction.len()..][..direction.len()];
             dx.iter_mut().zip(direction).for_each(|(dx, w)| *dx += by * w);
         }
+    }
+
+    fn drop_out(&self, (x, rows): RowsOf<'_, Self>, mask: Mask<'_>, to: &mut Vec<f32>, out: Out) {
+        dropout::drop_out(x, rows, mask, to, out);
     }
 
     fn pack(&self, to: &mut Matrix, from: Part<'_, Self>, shape: (usize, usize), scale: f32) {

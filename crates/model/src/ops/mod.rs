@@ -13,6 +13,7 @@ mod attention;
 mod blocks;
 mod cache;
 mod cpu;
+mod dropout;
 mod frozen;
 mod gemm;
 mod head;

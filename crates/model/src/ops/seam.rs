@@ -98,6 +98,47 @@ pub struct Found {
     pub log_probs: Vec<f32>,
 }
 
+/// Which elements of a matrix of rows dropout keeps. It depends on nothing but what is here:
+/// not on threads, and not on what else is computed beside a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Mask<'a> {
+    /// One a row.
+    pub keys: &'a [u64],
+    /// Which linear layer it is.
+    pub layer: u64,
+    /// The share that is dropped, from 0 to below 1.
+    pub rate: f32,
+}
+
+impl Mask<'_> {
+    /// What elements that are kept are multiplied by.
+    pub fn scale(&self) -> f32 {
+        1.0 / (1.0 - self.rate)
+    }
+
+    /// The key of a row in this layer.
+    pub fn key(&self, row: usize) -> u64 {
+        mix(self.keys[row] ^ mix(self.layer))
+    }
+
+    /// Whether dropout of `rate` keeps the element at `column` of the row with this key.
+    #[inline(always)]
+    pub fn keeps(key: u64, column: usize, rate: f32) -> bool {
+        let drawn = mix(key.wrapping_add(column as u64)) >> 40;
+        drawn as f32 >= rate * (1 << 24) as f32
+    }
+}
+
+/// Numbers without a pattern, one after the other: the generator SplitMix64 (Steele et al. 2014),
+/// which counts and mixes.
+#[inline(always)]
+pub fn mix(count: u64) -> u64 {
+    let mut x = count.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
 /// `(row, token)`, and the derivatives by its log-prob and by the row's entropy.
 pub type TargetSlopes = ((usize, u32), (f32, f32));
 
@@ -175,6 +216,9 @@ pub trait Ops: Debug + Clone + Send + Sync {
     fn add_rows(&self, dy: &Self::Buffer, dbias: PartMut<'_, Self>);
     /// Adds to row `rows[i]` of `dx` the vector `direction` times `by[i]`.
     fn add_multiples(&self, dx: &mut Self::Buffer, rows: &[usize], by: &[f32], direction: &[f32]);
+
+    /// `to (+)= x` where the mask keeps it, scaled up by as much as it drops, else 0.
+    fn drop_out(&self, x: RowsOf<'_, Self>, mask: Mask<'_>, to: &mut Self::Buffer, out: Out);
 
     // Products.
 

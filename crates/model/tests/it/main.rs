@@ -6,6 +6,7 @@ mod adapter;
 mod chat;
 mod config;
 mod decoding;
+mod dropout;
 mod frozen;
 mod golden;
 mod naive;

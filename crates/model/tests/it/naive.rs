@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::Range};
 use model::{
     Ops, Precision,
     seam::{
-        CacheShape, Found, Heads, Out, Part, PartMut, RowsOf, Seat, Span, Stats, Table,
+        CacheShape, Found, Heads, Mask, Out, Part, PartMut, RowsOf, Seat, Span, Stats, Table,
         TargetSlopes,
     },
 };
@@ -198,6 +198,15 @@ impl Ops for Naive {
                 dx.0[row * direction.len() + j] += f64::from(*by) * f64::from(*w);
             }
         }
+    }
+
+    fn drop_out(&self, (x, rows): RowsOf<'_, Self>, mask: Mask<'_>, to: &mut Floats, out: Out) {
+        let width = width(x, rows);
+        let kept = x.0.iter().enumerate().map(|(i, x)| {
+            let keeps = Mask::keeps(mask.key(i / width), i % width, mask.rate);
+            if keeps { x * f64::from(mask.scale()) } else { 0.0 }
+        });
+        put(kept, &mut to.0, out);
     }
 
     fn pack(&self, to: &mut Matrix, from: Part<'_, Self>, shape: (usize, usize), scale: f32) {

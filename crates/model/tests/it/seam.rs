@@ -25,7 +25,7 @@ fn chunk() -> Chunk {
     chunk
 }
 
-fn assert_near(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
+pub(crate) fn assert_near(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}");
     let largest = want.iter().fold(0.0f32, |m, x| m.max(x.abs()));
     for (i, (got, want)) in got.iter().zip(want).enumerate() {

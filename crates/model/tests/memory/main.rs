@@ -102,7 +102,7 @@ fn check(model: &Model, memory: &Memory<'_>, what: &str) {
         let slopes = vec![1.0; chunk.targets.len()];
         let mut tape = Tape::recomputing(recompute);
         let mut pass = || {
-            model.forward(&chunk, 1.0, &mut tape).unwrap();
+            model.forward_dropping(&chunk, 1.0, &[1, 2, 3], &mut tape).unwrap();
             model.backward(&chunk, 1.0, &slopes, &mut grads, &mut tape);
         };
         let (_, took, ()) = measured(&mut pass);
@@ -129,9 +129,14 @@ fn check(model: &Model, memory: &Memory<'_>, what: &str) {
 
 #[test]
 fn what_is_said_is_what_is_taken() {
-    let target_modules = AdapterSpec::all_linear();
-    let spec = AdapterSpec { r: 40, lora_alpha: 8.0, use_rslora: false, target_modules };
     for (tied, family) in [(true, "Qwen2"), (false, "Qwen3"), (true, "Llama")] {
+        let spec = AdapterSpec {
+            r: 40,
+            lora_alpha: 8.0,
+            lora_dropout: if family == "Qwen3" { 0.1 } else { 0.0 },
+            use_rslora: false,
+            target_modules: AdapterSpec::all_linear(),
+        };
         let config = config(tied, family);
         let mut state = 1u32;
         let mut number = || {
