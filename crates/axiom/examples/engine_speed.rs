@@ -190,3 +190,34 @@ fn decode_rate(
     let rate = (rows * (new - 1)) as f64 / (seconds_of(new) - prefill);
     (rate, (rows * new) as f64 / rate, prefill)
 }
+
+struct A64;
+unsafe impl std::alloc::GlobalAlloc for A64 {
+    unsafe fn alloc(&self, l: std::alloc::Layout) -> *mut u8 {
+        unsafe {
+            std::alloc::GlobalAlloc::alloc(
+                &std::alloc::System,
+                if l.size() >= 256 { l.align_to(64).unwrap() } else { l },
+            )
+        }
+    }
+    unsafe fn alloc_zeroed(&self, l: std::alloc::Layout) -> *mut u8 {
+        unsafe {
+            std::alloc::GlobalAlloc::alloc_zeroed(
+                &std::alloc::System,
+                if l.size() >= 256 { l.align_to(64).unwrap() } else { l },
+            )
+        }
+    }
+    unsafe fn dealloc(&self, p: *mut u8, l: std::alloc::Layout) {
+        unsafe {
+            std::alloc::GlobalAlloc::dealloc(
+                &std::alloc::System,
+                p,
+                if l.size() >= 256 { l.align_to(64).unwrap() } else { l },
+            )
+        }
+    }
+}
+#[global_allocator]
+static GLOBAL: A64 = A64;

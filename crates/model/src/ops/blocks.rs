@@ -3,31 +3,38 @@
 use std::{cell::Cell, ops::Range};
 
 use super::{
-    NR, Panels, View,
+    Aligned, NR, Panels, View,
     gemm::copy,
     kernel,
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
-/// Rows of the left-hand matrix that are multiplied by a panel while it is there.
-const ROWS: usize = 1024;
-/// Blocks of inputs that are taken at a time: a panel of them stays in the first-level cache.
-const DEPTH: usize = 16;
+/// Blocks of inputs that are taken at a time: with a panel of them the rows stay in the
+/// second-level cache.
+const DEPTH: usize = 32;
 
 /// A right-hand matrix, read in panels of [`SIDE`] columns.
 pub(crate) trait RightBlocks {
+    /// Rows of the left-hand matrix that are multiplied by a panel while it is there: as many as
+    /// stay in the cache, or more where panels have to be written.
+    fn rows(&self) -> usize;
+
     /// Pieces in bfloat16 of which a number is the sum: 1 or 2.
     fn pieces(&self) -> usize;
 
     /// Some blocks of inputs of a panel. What has to be written is written into `room`.
-    fn panel<'r>(&'r self, panel: usize, blocks: Range<usize>, room: &'r mut Vec<u32>)
-    -> &'r [u32];
+    fn panel<'r>(
+        &'r self,
+        panel: usize,
+        blocks: Range<usize>,
+        room: &'r mut Aligned<u32>,
+    ) -> &'r [u32];
 }
 
 /// A right-hand matrix copied into blocks, padded with zeros.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Blocks {
-    data: Vec<u32>,
+    data: Aligned<u32>,
     /// Blocks of inputs.
     deep: usize,
     pieces: usize,
@@ -37,7 +44,7 @@ impl Blocks {
     /// Copies a `k` x `n` matrix.
     pub(crate) fn pack(&mut self, b: View<'_>, (k, n): (usize, usize), pieces: usize) {
         (self.deep, self.pieces) = (k.div_ceil(SIDE), pieces);
-        self.data.resize(n.div_ceil(SIDE) * self.deep * pieces * BLOCK, 0);
+        self.data.resize(n.div_ceil(SIDE) * self.deep * pieces * BLOCK);
         let mut square = [0.0; SIDE * SIDE];
         for (i, out) in self.data.chunks_exact_mut(pieces * BLOCK).enumerate() {
             let (panel, deep) = (i / self.deep, i % self.deep);
@@ -48,11 +55,20 @@ impl Blocks {
 }
 
 impl RightBlocks for &Blocks {
+    fn rows(&self) -> usize {
+        128
+    }
+
     fn pieces(&self) -> usize {
         self.pieces
     }
 
-    fn panel<'r>(&'r self, panel: usize, blocks: Range<usize>, _: &'r mut Vec<u32>) -> &'r [u32] {
+    fn panel<'r>(
+        &'r self,
+        panel: usize,
+        blocks: Range<usize>,
+        _: &'r mut Aligned<u32>,
+    ) -> &'r [u32] {
         &self.data[(panel * self.deep + blocks.start) * self.pieces * BLOCK..]
     }
 }
@@ -66,6 +82,10 @@ pub(crate) struct Rows<'a> {
 }
 
 impl RightBlocks for Rows<'_> {
+    fn rows(&self) -> usize {
+        1024
+    }
+
     fn pieces(&self) -> usize {
         self.pieces
     }
@@ -74,9 +94,9 @@ impl RightBlocks for Rows<'_> {
         &'r self,
         panel: usize,
         blocks: Range<usize>,
-        room: &'r mut Vec<u32>,
+        room: &'r mut Aligned<u32>,
     ) -> &'r [u32] {
-        let out = grown(room, blocks.len() * self.pieces * BLOCK);
+        let out = room.grown(blocks.len() * self.pieces * BLOCK);
         let rows = self.panels.panel(panel);
         for (block, out) in blocks.zip(out.chunks_exact_mut(self.pieces * BLOCK)) {
             let rows = &rows[block * SIDE * NR..];
@@ -90,14 +110,6 @@ impl RightBlocks for Rows<'_> {
         }
         out
     }
-}
-
-/// The first `len` pairs of a buffer that grows and never shrinks.
-pub(crate) fn grown(buffer: &mut Vec<u32>, len: usize) -> &mut [u32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0);
-    }
-    &mut buffer[..len]
 }
 
 /// Copies a square of a `k` x `n` matrix, with zeros beyond its edges.
@@ -227,7 +239,7 @@ pub(crate) fn turn(from: &[u32], width: usize, to: &mut [u32]) {
 
 thread_local! {
     /// Where the left-hand matrix is written, and panels that have to be.
-    static ROOM: Cell<[Vec<u32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+    static ROOM: Cell<[Aligned<u32>; 2]> = const { Cell::new([Aligned::new(), Aligned::new()]) };
 }
 
 /// `C (+)= A B` for C of `m` rows of `n` columns, `ldc` apart; A is m x k, B is k x n. The numbers
@@ -252,8 +264,8 @@ pub(crate) fn multiply(
         for k0 in (0..k).step_by(DEPTH * SIDE) {
             let k1 = k.min(k0 + DEPTH * SIDE);
             let blocks = k0 / SIDE..k1.div_ceil(SIDE);
-            for i0 in (0..m).step_by(ROWS) {
-                let mc = ROWS.min(m - i0);
+            for i0 in (0..m).step_by(b.rows()) {
+                let mc = b.rows().min(m - i0);
                 let part = View { data: &a.data[i0 * a.rs + k0 * a.cs..], ..a };
                 let left = packed(part, (mc, k1 - k0), plan.pieces, &mut left);
                 let c = &mut c[i0 * ldc..];
@@ -267,9 +279,13 @@ pub(crate) fn multiply(
                         pieces: (plan.pieces, b.pieces()),
                         rows: SIDE.min(mc - i),
                         load,
+                        next: match i + SIDE < mc {
+                            true => (i + SIDE) * ldc + j,
+                            false => j + SIDE,
+                        },
                     };
                     for i in (0..mc).step_by(SIDE) {
-                        place(plan.unit, &run(i), &mut c[i * ldc + j..], ldc, SIDE.min(n - j));
+                        place(plan.unit, &run(i), c, (i * ldc + j, ldc), SIDE.min(n - j));
                     }
                 }
             }
@@ -283,9 +299,9 @@ fn packed<'o>(
     a: View<'_>,
     (m, k): (usize, usize),
     pieces: usize,
-    out: &'o mut Vec<u32>,
+    out: &'o mut Aligned<u32>,
 ) -> &'o [u32] {
-    let out = grown(out, m.div_ceil(SIDE) * k.div_ceil(SIDE) * pieces * BLOCK);
+    let out = out.grown(m.div_ceil(SIDE) * k.div_ceil(SIDE) * pieces * BLOCK);
     match (a.rs, a.cs) {
         (ld, 1) => pack_left(a.data, ld, m, k, pieces, out),
         _ => pack_left_turned(a, (m, k), pieces, out),
@@ -293,12 +309,18 @@ fn packed<'o>(
     out
 }
 
-/// Runs into C, through a block of its own at the edges.
-fn place(unit: Unit, run: &Run<'_>, c: &mut [f32], ldc: usize, columns: usize) {
+/// A block that begins at a cache line.
+#[repr(align(64))]
+struct Edge([f32; SIDE * SIDE]);
+
+/// Runs into C from `at` on, through a block of its own at the edges.
+fn place(unit: Unit, run: &Run<'_>, c: &mut [f32], (at, ldc): (usize, usize), columns: usize) {
     if columns == SIDE && (run.rows == SIDE || run.rows == SIDE / 2) {
-        return run.into(unit, c, ldc);
+        return run.into(unit, c, (at, ldc));
     }
-    let mut edge = [0.0f32; SIDE * SIDE];
+    let c = &mut c[at..];
+    let mut edge = Edge([0.0; SIDE * SIDE]);
+    let Edge(edge) = &mut edge;
     let rows = |c: &mut [f32], copy: &mut dyn FnMut(&mut [f32], usize)| {
         for (r, row) in c.chunks_mut(ldc).take(run.rows).enumerate() {
             copy(&mut row[..columns], r * SIDE);
@@ -307,7 +329,7 @@ fn place(unit: Unit, run: &Run<'_>, c: &mut [f32], ldc: usize, columns: usize) {
     if run.load {
         rows(c, &mut |row, at| edge[at..at + columns].copy_from_slice(row));
     }
-    run.into(unit, &mut edge, SIDE);
+    run.into(unit, edge, (0, SIDE));
     rows(c, &mut |row, at| row.copy_from_slice(&edge[at..at + columns]));
 }
 

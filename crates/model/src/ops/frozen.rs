@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use super::{
-    blocks::{self, RightBlocks, pack_left, pair_rows, turn},
+    Aligned,
+    blocks::{RightBlocks, pack_left, pair_rows, turn},
     gemm::{NR, Right, round_up},
-    grown,
     units::{self, SIDE},
 };
 
@@ -77,9 +77,9 @@ pub(crate) struct Frozen {
 
 #[derive(Debug, Clone)]
 enum Numbers {
-    Float32(Vec<f32>),
+    Float32(Aligned<f32>),
     /// As the units for bfloat16 read them: see [`units::Run`]. Inputs beyond the last are zero.
-    Bfloat16(Vec<u32>),
+    Bfloat16(Aligned<u32>),
     Float16(Vec<half::f16>),
     /// Scales: for each panel and block of inputs, one a row.
     Int8(Vec<i8>, Vec<f32>),
@@ -93,9 +93,10 @@ impl Frozen {
         let n = round_up(output, NR) * input;
         let scales = || vec![0.0; round_up(output, NR) * input.div_ceil(BLOCK)];
         let numbers = match precision {
-            Precision::Float32 => Numbers::Float32(vec![0.0; n]),
+            Precision::Float32 => Numbers::Float32(Aligned::zeros(n)),
             Precision::Bfloat16 => {
-                Numbers::Bfloat16(vec![0; round_up(output, NR) * round_up(input, SIDE) / 2])
+                let pairs = round_up(output, NR) * round_up(input, SIDE) / 2;
+                Numbers::Bfloat16(Aligned::zeros(pairs))
             }
             Precision::Float16 => Numbers::Float16(vec![half::f16::ZERO; n]),
             Precision::Int8 => Numbers::Int8(vec![0; n], scales()),
@@ -308,12 +309,12 @@ impl Right for Transposed<'_> {
         &'r self,
         j0: usize,
         k: Range<usize>,
-        room: &'r mut Vec<f32>,
+        room: &'r mut Aligned<f32>,
     ) -> (&'r [f32], usize) {
         if let Numbers::Float32(x) = &self.0.numbers {
             return (&x[j0 * self.0.input + k.start * NR..], NR);
         }
-        let out = grown(room, k.len() * NR);
+        let out = room.grown(k.len() * NR);
         self.0.widen(j0 / NR, k, out);
         (out, NR)
     }
@@ -330,11 +331,11 @@ impl Right for Plain<'_> {
         &'r self,
         j0: usize,
         k: Range<usize>,
-        room: &'r mut Vec<f32>,
+        room: &'r mut Aligned<f32>,
     ) -> (&'r [f32], usize) {
         let inputs = j0..self.0.input.min(j0 + NR);
         let mut square = [0.0f32; NR * NR];
-        let turned = grown(room, round_up(k.len(), NR) * NR);
+        let turned = room.grown(round_up(k.len(), NR) * NR);
         for (p, out) in (k.start / NR..).zip(turned.chunks_exact_mut(NR * NR)) {
             self.0.widen(p, inputs.clone(), &mut square[..inputs.len() * NR]);
             turn_square(&square, out);
@@ -368,6 +369,14 @@ pub(crate) struct Rounded<'a> {
 }
 
 impl Rounded<'_> {
+    /// The panels, where they are held as they are read.
+    fn in_place(&self) -> Option<&[u32]> {
+        match &self.matrix.numbers {
+            Numbers::Bfloat16(x) if !self.plain => Some(x),
+            _ => None,
+        }
+    }
+
     /// Writes 32 inputs of a panel of outputs: pairs of inputs of an output.
     fn block(&self, panel: usize, inputs: usize, out: &mut [u32]) {
         let square = self.square(panel, inputs);
@@ -401,6 +410,10 @@ impl Rounded<'_> {
 }
 
 impl RightBlocks for Rounded<'_> {
+    fn rows(&self) -> usize {
+        if self.in_place().is_some() { 128 } else { 1024 }
+    }
+
     fn pieces(&self) -> usize {
         match self.matrix.numbers {
             Numbers::Bfloat16(_) => 1,
@@ -412,14 +425,14 @@ impl RightBlocks for Rounded<'_> {
         &'r self,
         panel: usize,
         blocks: Range<usize>,
-        room: &'r mut Vec<u32>,
+        room: &'r mut Aligned<u32>,
     ) -> &'r [u32] {
-        if let (Numbers::Bfloat16(x), false) = (&self.matrix.numbers, self.plain) {
+        if let Some(x) = self.in_place() {
             let deep = self.matrix.input.div_ceil(SIDE);
             return &x[(panel * deep + blocks.start) * units::BLOCK..];
         }
         let size = self.pieces() * units::BLOCK;
-        let out = blocks::grown(room, blocks.len() * size);
+        let out = room.grown(blocks.len() * size);
         for (block, out) in blocks.zip(out.chunks_exact_mut(size)) {
             match self.plain {
                 false => self.block(panel, block, out),
@@ -454,7 +467,7 @@ mod tests {
     use super::*;
     use crate::ops::{
         Panels, View,
-        blocks::multiply,
+        blocks::{Blocks, multiply},
         gemm,
         units::{Plan, Unit},
     };
@@ -514,7 +527,7 @@ mod tests {
                     let right = Rounded { matrix: &frozen, pieces, plain };
                     let view =
                         if plain { View::rows(&rows, n) } else { View::transposed(&rows, k) };
-                    let mut packed = blocks::Blocks::default();
+                    let mut packed = Blocks::default();
                     packed.pack(view, (k, n), right.pieces());
                     let x = numbers(m * k, 31);
                     let (mut y, mut same) = (vec![0.0; m * n], vec![0.0; m * n]);

@@ -8,7 +8,7 @@ use std::{
     ops::Range,
 };
 
-use super::{Isa, grown};
+use super::{Aligned, Isa};
 
 /// Columns of a panel of B: two AVX-512 registers.
 pub(crate) const NR: usize = 32;
@@ -49,7 +49,7 @@ pub(crate) trait Right {
         &'r self,
         j0: usize,
         k: Range<usize>,
-        room: &'r mut Vec<f32>,
+        room: &'r mut Aligned<f32>,
     ) -> (&'r [f32], usize);
 }
 
@@ -74,7 +74,12 @@ impl<'a> Rhs<'a> {
 impl Right for Rhs<'_> {
     const ROWS: usize = 256;
 
-    fn panel<'r>(&'r self, j0: usize, k: Range<usize>, _: &'r mut Vec<f32>) -> (&'r [f32], usize) {
+    fn panel<'r>(
+        &'r self,
+        j0: usize,
+        k: Range<usize>,
+        _: &'r mut Aligned<f32>,
+    ) -> (&'r [f32], usize) {
         (&self.data[j0 / NR * self.panel + k.start * self.row..], self.row)
     }
 }
@@ -82,7 +87,7 @@ impl Right for Rhs<'_> {
 /// A right-hand matrix copied into panels, padded with zeros.
 #[derive(Debug, Clone, Default)]
 pub struct Panels {
-    data: Vec<f32>,
+    data: Aligned<f32>,
     k: usize,
     k_max: usize,
 }
@@ -95,9 +100,7 @@ impl Panels {
     /// Empties the panels and makes room for `k_max` rows of `n` columns.
     pub(crate) fn reset(&mut self, k_max: usize, n: usize) {
         let len = k_max * round_up(n, NR);
-        if self.data.len() < len {
-            self.data.resize(len, 0.0);
-        }
+        self.data.grown(len);
         self.k = 0;
         self.k_max = k_max;
     }
@@ -203,7 +206,7 @@ pub(crate) fn gemm<B: Right>(
 }
 
 // Where panels that have to be written are written.
-thread_local!(static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) });
+thread_local!(static ROOM: Cell<Aligned<f32>> = const { Cell::new(Aligned::new()) });
 
 /// A block of the left-hand matrix as strips of a few rows, `strip` floats apart.
 struct Strips<'a> {
@@ -216,10 +219,10 @@ struct Strips<'a> {
 /// Copies a block whose columns are contiguous into strips, for as long as `multiply` runs:
 /// the strides of a transposed matrix would push its lines out of the first-level cache.
 fn packed(block: View<'_>, (mc, kc): (usize, usize), mr: usize, multiply: impl FnOnce(Strips<'_>)) {
-    thread_local!(static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) });
+    thread_local!(static STRIPS: RefCell<Aligned<f32>> = const { RefCell::new(Aligned::new()) });
     STRIPS.with_borrow_mut(|strips| {
         let strip = mr * kc;
-        let strips = grown(strips, mc.div_ceil(mr) * strip);
+        let strips = strips.grown(mc.div_ceil(mr) * strip);
         for (s, out) in strips.chunks_exact_mut(strip).enumerate() {
             let (i, rows) = (s * mr, mr.min(mc - s * mr));
             for (p, out) in out.chunks_exact_mut(mr).enumerate() {

@@ -9,6 +9,7 @@
 
 use std::sync::OnceLock;
 
+mod aligned;
 mod attention;
 mod blocks;
 mod cache;
@@ -26,6 +27,7 @@ mod softmax;
 mod swiglu;
 mod units;
 
+use aligned::Aligned;
 pub use cpu::Cpu;
 pub(crate) use frozen::Frozen;
 pub use frozen::Precision;

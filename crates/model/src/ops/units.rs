@@ -107,6 +107,8 @@ pub(crate) struct Run<'a> {
     pub(crate) rows: usize,
     /// Whether to add to what is in C.
     pub(crate) load: bool,
+    /// Where in C the next run will write: it is fetched meanwhile.
+    pub(crate) next: usize,
 }
 
 impl Run<'_> {
@@ -120,8 +122,11 @@ impl Run<'_> {
         }
     }
 
-    /// Computes a block of C, whose rows are `ldc` apart: 16 or 32 of them, as `rows` needs.
-    pub(crate) fn into(&self, unit: Unit, c: &mut [f32], ldc: usize) {
+    /// Computes the block of C at `at`, whose rows are `ldc` apart: 16 or 32 of them, as `rows`
+    /// needs.
+    pub(crate) fn into(&self, unit: Unit, c: &mut [f32], (at, ldc): (usize, usize)) {
+        let next = c.as_ptr().wrapping_add(self.next);
+        let c = &mut c[at..];
         let (a, b) = (self.blocks * self.pieces.0, self.blocks * self.pieces.1);
         assert!(self.a.len() >= a * BLOCK && self.b.len() >= b * BLOCK, "A and B are covered");
         let rows = if self.rows > SIDE / 2 { SIDE } else { SIDE / 2 };
@@ -129,7 +134,7 @@ impl Run<'_> {
         #[cfg(target_arch = "x86_64")]
         match unit {
             // SAFETY: the unit was found on this machine and the operands cover the blocks.
-            Unit::Amx => unsafe { amx::run(self, c.as_mut_ptr(), ldc) },
+            Unit::Amx => unsafe { amx::run(self, c.as_mut_ptr(), ldc, next) },
             // SAFETY: as above.
             Unit::Avx512Bf16 => unsafe { vectors::run(self, c.as_mut_ptr(), ldc) },
         }
@@ -217,7 +222,7 @@ mod amx {
     ///
     /// # Safety
     /// The machine must have AMX, configured; A, B and C must cover the blocks.
-    pub(super) unsafe fn run(run: &Run<'_>, c: *mut f32, ldc: usize) {
+    pub(super) unsafe fn run(run: &Run<'_>, c: *mut f32, ldc: usize, next: *const f32) {
         let both = run.rows > SIDE / 2;
         let (bytes, low) = (4 * ldc, c.wrapping_add(SIDE / 2 * ldc));
         // SAFETY: the caller's promise; `low` is read and written where there are so many rows.
@@ -238,7 +243,7 @@ mod amx {
                     c = in(reg) low, s = in(reg) bytes, options(nostack, readonly));
             }
             match both {
-                true => both_halves(run),
+                true => both_halves(run, (next, bytes)),
                 false => upper_half(run),
             }
             asm!("tilestored [{c} + {s}], tmm0", "tilestored [{c} + {s} + 64], tmm1",
@@ -284,12 +289,18 @@ mod amx {
         };
     }
 
-    /// Runs these lines for each block, then goes on by so many bytes in A and in B.
+    /// Runs these lines for each block, then goes on by so many bytes in A and in B. Fetches two
+    /// rows of the next block of C.
     macro_rules! each_block {
-        ($run:ident, $a:literal, $b:literal, $($line:expr),*) => {
+        (($run:ident, $next:ident, $bytes:ident), $a:literal, $b:literal, $($line:expr),*) => {
             asm!(
                 "2:",
                 $($line,)*
+                "prefetchw [{p}]",
+                "prefetchw [{p} + 64]",
+                "prefetchw [{p} + {s}]",
+                "prefetchw [{p} + {s} + 64]",
+                "lea {p}, [{p} + 2 * {s}]",
                 concat!("add {a}, ", $a),
                 concat!("add {b}, ", $b),
                 "dec {n}",
@@ -297,6 +308,8 @@ mod amx {
                 a = inout(reg) $run.a.as_ptr() => _,
                 b = inout(reg) $run.b.as_ptr() => _,
                 n = inout(reg) $run.blocks => _,
+                p = inout(reg) $next => _,
+                s = in(reg) $bytes,
                 sa = in(reg) 64usize,
                 sb = in(reg) 128usize,
                 options(nostack, readonly)
@@ -308,13 +321,15 @@ mod amx {
     ///
     /// # Safety
     /// As [`run`]; at least one block.
-    unsafe fn both_halves(run: &Run<'_>) {
+    unsafe fn both_halves(run: &Run<'_>, (next, bytes): (*const f32, usize)) {
         // SAFETY: the caller's promise.
         unsafe {
             match run.pieces {
-                (1, _) => each_block!(run, 2048, 2048, load!(b 0), load!(a 0), multiply!()),
+                (1, _) => {
+                    each_block!((run, next, bytes), 2048, 2048, load!(b 0), load!(a 0), multiply!())
+                }
                 (_, 1) => each_block!(
-                    run,
+                    (run, next, bytes),
                     4096,
                     2048,
                     load!(b 0),
@@ -324,7 +339,7 @@ mod amx {
                     multiply!()
                 ),
                 _ => each_block!(
-                    run,
+                    (run, next, bytes),
                     4096,
                     4096,
                     load!(b 2048),
