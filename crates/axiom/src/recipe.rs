@@ -341,7 +341,7 @@ impl AdapterRecipe {
             "all-linear" => AdapterSpec::all_linear(),
             names => names.split(',').map(|name| name.trim().to_string()).collect(),
         };
-        (self.r > 0).then(|| AdapterSpec {
+        (self.r > 0).then_some(AdapterSpec {
             r: self.r,
             lora_alpha: self.lora_alpha,
             lora_dropout: self.lora_dropout,
