@@ -69,7 +69,13 @@ const CHECKPOINT_DECODE: (usize, usize, usize) = (8, 128, 32);
 fn checkpoint(dir: &Path, rng: &mut ChaCha8Rng) -> Model {
     let mut model = Model::load(dir, Hold::Frozen(None)).unwrap();
     let target_modules = AdapterSpec::all_linear();
-    let spec = AdapterSpec { r: 16, lora_alpha: 32.0, use_rslora: false, target_modules };
+    let spec = AdapterSpec {
+        r: 16,
+        lora_alpha: 32.0,
+        lora_dropout: 0.0,
+        use_rslora: false,
+        target_modules,
+    };
     model.attach(spec, || rng.random()).unwrap();
     model
 }

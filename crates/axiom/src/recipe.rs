@@ -333,12 +333,6 @@ impl Recipe {
 
 impl AdapterRecipe {
     fn check(&self) -> Result<()> {
-        if self.lora_dropout != 0.0 {
-            bail!(
-                "lora_dropout must be 0: completions are learnt from at the log-probs they were \
-                 sampled with, and dropout would change those"
-            );
-        }
         self.spec().map_or(Ok(()), |spec| Ok(spec.check()?))
     }
 
@@ -347,9 +341,13 @@ impl AdapterRecipe {
             "all-linear" => AdapterSpec::all_linear(),
             names => names.split(',').map(|name| name.trim().to_string()).collect(),
         };
-        let (lora_alpha, use_rslora) = (self.lora_alpha, self.use_rslora);
-        let spec = AdapterSpec { r: self.r, lora_alpha, use_rslora, target_modules };
-        (self.r > 0).then_some(spec)
+        (self.r > 0).then_some(AdapterSpec {
+            r: self.r,
+            lora_alpha: self.lora_alpha,
+            lora_dropout: self.lora_dropout,
+            use_rslora: self.use_rslora,
+            target_modules,
+        })
     }
 }
 

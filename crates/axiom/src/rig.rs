@@ -459,7 +459,8 @@ fn learner(recipe: &Recipe, n_params: usize) -> Learner {
         weight_decay: recipe.learn.weight_decay,
         grad_norm_max: recipe.learn.grad_norm_max,
     };
-    Learner::new(spec, n_params).recomputing(recipe.learn.gradient_checkpointing)
+    let seed = Seed(recipe.seed).child("dropout", 0);
+    Learner::new(spec, n_params).recomputing(recipe.learn.gradient_checkpointing).seeded(seed.0)
 }
 
 /// The verified programs that a run has before its first step.

@@ -58,6 +58,9 @@ pub(crate) struct Part<'a> {
     pub(crate) sequences: Vec<&'a Sequence>,
     /// The index of the first of them among all sequences of the batch.
     pub(crate) first: usize,
+    /// For each segment a number that no other of the batch has; but a prompt that is repeated
+    /// keeps its own.
+    pub(crate) segments: Vec<u64>,
 }
 
 impl Batch {
@@ -91,6 +94,7 @@ impl Batch {
         let mut first = 0;
         for (prompt, sequences) in &self.groups {
             let mut rest = &sequences[..];
+            let of_prompt = 2 * first as u64;
             while !rest.is_empty() {
                 let used = parts.last().map_or(0, |p| p.chunk.tokens.len());
                 let mut size = used + prompt.len();
@@ -109,6 +113,8 @@ impl Batch {
                     let tokens: Vec<&[u32]> = rest[..n].iter().map(|s| &s.tokens[..]).collect();
                     part.chunk.push_group(prompt, &tokens);
                     part.sequences.extend(&rest[..n]);
+                    let own = (first..first + n).map(|i| 2 * i as u64 + 1);
+                    part.segments.extend(std::iter::once(of_prompt).chain(own));
                 }
                 first += n;
                 rest = &rest[n..];

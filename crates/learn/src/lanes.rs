@@ -5,7 +5,7 @@
 //! order: the result has the same bits for any number of threads, and no thread ever waits for
 //! another inside a step.
 
-use model::{Model, ModelError, Slopes, Tape, share, share_with};
+use model::{Model, ModelError, Slopes, Tape, seam::mix, share, share_with};
 
 use crate::{batch::Part, learner::Threads, objective::Tally, value_head::ValueHead};
 
@@ -72,6 +72,8 @@ pub(crate) struct Net<'a> {
     pub(crate) model: &'a Model,
     pub(crate) head: Option<&'a ValueHead>,
     pub(crate) temperature: f32,
+    /// What dropout draws from in this step.
+    pub(crate) seed: u64,
 }
 
 impl Lanes {
@@ -146,8 +148,12 @@ impl Lane {
         self.head.clear();
         self.head.resize(net.head.map_or(0, |h| h.weights().len()), 0.0);
         self.sums = Sums::default();
+        let mut keys = Vec::new();
         for part in parts {
-            if let Err(e) = net.model.forward(&part.chunk, net.temperature, tape) {
+            keys.clear();
+            keys.extend(part.segments.iter().map(|id| mix(net.seed ^ mix(*id))));
+            let ran = net.model.forward_dropping(&part.chunk, net.temperature, &keys, tape);
+            if let Err(e) = ran {
                 self.failure = Some(e);
                 return;
             }
@@ -160,8 +166,9 @@ impl Lane {
                 hidden: (&found.values, direction),
             };
             if net.head.is_some() {
+                let hidden = net.model.hidden(tape);
                 for (i, dv) in found.values.iter().enumerate() {
-                    ValueHead::add_gradient(&mut self.head, tape.hidden(i), *dv);
+                    ValueHead::add_gradient(&mut self.head, hidden.of(i), *dv);
                 }
             }
             net.model.backward_from(&part.chunk, net.temperature, slopes, &mut self.grads, tape);

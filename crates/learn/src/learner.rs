@@ -1,6 +1,6 @@
 //! One optimizer step: forward, objective, backward, AdamW.
 
-use model::{AdamW, Entry, Model, ModelError, adamw, share, sum_of_squares};
+use model::{AdamW, Entry, Model, ModelError, adamw, seam::mix, share, sum_of_squares};
 
 use crate::{
     Batch, Pair, Score, Sequence, ValueHead,
@@ -38,6 +38,8 @@ pub struct Learner {
     first: Vec<f32>,
     second: Vec<f32>,
     t: u64,
+    /// What dropout draws from, with the number of the step.
+    seed: u64,
     /// The critic and its learning rate, as a multiple of the policy's.
     critic: Option<(ValueHead, f64)>,
     lanes: Lanes,
@@ -48,7 +50,8 @@ impl Learner {
     pub fn new(spec: OptimizerSpec, n_params: usize) -> Self {
         let zeros = vec![0.0; n_params];
         let second = zeros.clone();
-        Self { spec, first: zeros, second, t: 0, critic: None, lanes: Lanes::default() }
+        let lanes = Lanes::default();
+        Self { spec, first: zeros, second, t: 0, seed: 0, critic: None, lanes }
     }
 
     /// With a value head, which learns at `rate` times the policy's learning rate. It learns
@@ -66,6 +69,18 @@ impl Learner {
     pub fn recomputing(mut self, recompute: bool) -> Self {
         self.lanes.recompute = recompute;
         self
+    }
+
+    /// With another seed for the dropout of adapters.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// What dropout draws from in the next step.
+    fn step_seed(&self) -> u64 {
+        mix(self.seed ^ mix(self.t))
     }
 
     /// The value head.
@@ -102,7 +117,8 @@ impl Learner {
     ) -> Result<Vec<Score>, ModelError> {
         check(batch, None)?;
         let head = self.critic.as_ref().map(|(head, _)| head);
-        score(&mut self.lanes, Net { model, head, temperature }, batch, threads)
+        let net = Net { model, head, temperature, seed: 0 };
+        score(&mut self.lanes, net, batch, threads)
     }
 
     /// Takes one optimizer step at learning rate `lr`. Log-probs are those at `temperature`.
@@ -158,7 +174,8 @@ impl Learner {
         check(batch, Some((spec, self.critic.is_some())))?;
         let survey = self.survey(model, batch, spec, temperature, threads)?;
         let head = self.critic.as_ref().map(|(head, _)| head);
-        let net = Net { model, head: head.filter(|_| spec.value.is_some()), temperature };
+        let head = head.filter(|_| spec.value.is_some());
+        let net = Net { model, head, temperature, seed: self.step_seed() };
         let parts = batch.parts(PART_TOKENS, 1);
         let slopes = |part: &Part<'_>, tape: &model::Tape| slopes(part, tape, net, (spec, &survey));
         self.lanes.gradient(net, &parts, threads, &slopes)
@@ -175,7 +192,7 @@ impl Learner {
     ) -> Result<Sums, ModelError> {
         check_pairs(pairs)?;
         let batch = Pair::batch(pairs);
-        let net = Net { model, head: None, temperature };
+        let net = Net { model, head: None, temperature, seed: self.step_seed() };
         let slopes = |part: &Part<'_>, tape: &model::Tape| pair_slopes(part, tape, pairs, spec);
         self.lanes.gradient(net, &batch.parts(PART_TOKENS, 2), threads, &slopes)
     }

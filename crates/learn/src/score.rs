@@ -47,7 +47,10 @@ pub(crate) fn score(
 impl Score {
     /// The targets `at` of the last forward pass.
     pub(crate) fn read(tape: &Tape, net: Net<'_>, at: std::ops::Range<usize>) -> Self {
-        let values = net.head.map(|head| at.clone().map(|i| head.value(tape.hidden(i))).collect());
+        let values = net.head.map(|head| {
+            let hidden = net.model.hidden(tape);
+            at.clone().map(|i| head.value(hidden.of(i))).collect()
+        });
         Self {
             logprobs: tape.log_probs()[at.clone()].to_vec(),
             entropies: tape.entropies()[at].to_vec(),

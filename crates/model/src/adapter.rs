@@ -1,8 +1,8 @@
 //! Low-rank adapters (LoRA, Hu et al. 2021) in the layout of PEFT.
 //!
 //! An adapter is what learns while the model stays as it is: its A and B matrices are the flat
-//! vector that the optimizer sees. It differs from PEFT in having no dropout while it learns:
-//! a completion is learnt from at the log-probs it was sampled with.
+//! vector that the optimizer sees. Dropout of A's inputs differs from PEFT's in what it draws from:
+//! where an input stands, not the order of work.
 
 use serde_json::{Value, json};
 
@@ -23,6 +23,9 @@ pub struct AdapterSpec {
     pub r: usize,
     /// The update is multiplied by `lora_alpha / r`.
     pub lora_alpha: f64,
+    /// The share of A's inputs that is dropped while the adapter learns, never when it samples
+    /// or scores. Those that are kept are scaled up.
+    pub lora_dropout: f64,
     /// Whether it is multiplied by `lora_alpha / sqrt(r)` instead (Kalajdzievski 2023).
     pub use_rslora: bool,
     /// The layers it is laid on: their names from `q_proj` to `down_proj`, or as much of the
@@ -35,11 +38,18 @@ pub(crate) type BlockUpdates = [Option<LowRankPlace>; 7];
 
 /// An adapter in a model.
 #[derive(Debug, Clone)]
-pub(crate) struct Adapter {
+pub(crate) struct Adapter<B> {
     pub(crate) spec: AdapterSpec,
     /// By block of the model.
     pub(crate) places: Vec<BlockUpdates>,
-    pub(crate) params: Vec<f32>,
+    pub(crate) params: B,
+}
+
+impl<B> Adapter<B> {
+    /// The same with its parameters elsewhere.
+    pub(crate) fn with<C>(&self, params: C) -> Adapter<C> {
+        Adapter { spec: self.spec.clone(), places: self.places.clone(), params }
+    }
 }
 
 /// The name of a linear layer within its part of a block.
@@ -83,6 +93,10 @@ impl AdapterSpec {
         if !self.lora_alpha.is_finite() || self.lora_alpha <= 0.0 {
             return bad(format!("`lora_alpha` is {}; it must be positive", self.lora_alpha));
         }
+        if !(0.0..1.0).contains(&self.lora_dropout) {
+            let what = format!("`lora_dropout` is {}", self.lora_dropout);
+            return bad(format!("{what}; it must be at least 0 and below 1"));
+        }
         let known = Self::all_linear();
         let unknown = |name: &&String| !known.iter().any(|k| k == leaf(name));
         if let Some(name) = self.target_modules.iter().find(unknown) {
@@ -104,7 +118,7 @@ impl AdapterSpec {
             "inference_mode": true,
             "r": self.r,
             "lora_alpha": self.lora_alpha,
-            "lora_dropout": 0.0,
+            "lora_dropout": self.lora_dropout,
             "use_rslora": self.use_rslora,
             "use_dora": false,
             "target_modules": self.target_modules,
@@ -167,13 +181,6 @@ fn parse(value: Value) -> Result<AdapterSpec, String> {
     let mut f = Fields::new("", value)?;
     f.only("peft_type", &json!("LORA"))?;
     f.only("bias", &json!("none"))?;
-    let dropout: f64 = f.get("lora_dropout")?.unwrap_or(0.0);
-    if dropout != 0.0 {
-        return Err(format!(
-            "`lora_dropout` is {dropout}; adapters learn without dropout here, set it to 0 if \
-             that is what you want"
-        ));
-    }
     let targets: Value = f.require("target_modules")?;
     let target_modules = match targets {
         Value::String(all) if all == "all-linear" => AdapterSpec::all_linear(),
@@ -185,6 +192,7 @@ fn parse(value: Value) -> Result<AdapterSpec, String> {
     let spec = AdapterSpec {
         r: f.require("r")?,
         lora_alpha: f.require("lora_alpha")?,
+        lora_dropout: f.get("lora_dropout")?.unwrap_or(0.0),
         use_rslora: f.get("use_rslora")?.unwrap_or(false),
         target_modules,
     };
@@ -206,7 +214,8 @@ pub(crate) fn updates(
     let mut places = Vec::new();
     for (i, layer) in model.layers.iter().enumerate() {
         let mut own = BlockUpdates::default();
-        for ((own, linear), name) in own.iter_mut().zip(layer.linears()).zip(LINEAR_NAMES) {
+        let linears = layer.linears().into_iter().zip(LINEAR_NAMES);
+        for (j, (own, (linear, name))) in own.iter_mut().zip(linears).enumerate() {
             let whole = format!("model.layers.{i}.{name}");
             let mut wanted = false;
             for (target, used) in spec.target_modules.iter().zip(&mut used) {
@@ -220,8 +229,12 @@ pub(crate) fn updates(
             *own = Some(LowRankPlace {
                 a: layout.add(format!("{at}.lora_A.weight"), &[spec.r, linear.input]),
                 b: layout.add(format!("{at}.lora_B.weight"), &[linear.output, spec.r]),
+                input: linear.input,
+                output: linear.output,
                 rank: spec.r,
                 scale: spec.scale() as f32,
+                layer: (i * LINEAR_NAMES.len() + j) as u64,
+                dropout: spec.lora_dropout as f32,
             });
         }
         places.push(own);
@@ -326,12 +339,12 @@ impl Model {
                 let Some(place) = place else { continue };
                 let (a, b) = (&adapter.params[place.a.clone()], &adapter.params[place.b.clone()]);
                 let scale = (place.rank, place.scale);
-                if let Some(frozen) = held.matrix().frozen() {
+                if let Some(frozen) = held.matrix.frozen() {
                     let mut weight = frozen.rows();
                     add_product(&mut weight, b, a, scale);
                     let (output, input) = (linear.output, linear.input);
                     let sum = Frozen::of(Precision::Float32, &weight, output, input);
-                    held.freeze(sum);
+                    held.matrix = self.ops.hold(sum);
                 } else {
                     add_product(&mut self.weights[linear.weight.clone()], b, a, scale);
                 }

@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, path::Path};
 
 use crate::{
-    Config, Dtype, Hold, Layout, Model, ModelError,
+    Config, Cpu, Dtype, Hold, Layout, Model, ModelError,
     layout::{EMBED, Flat, HEAD, Places, linear_weight},
     ops::{Frozen, Matrix, NR, Precision},
     tensors::{Named, Source, Tensors, serialize, write_file},
@@ -36,7 +36,7 @@ impl Model {
         match hold {
             Hold::Learning => Ok(Self::new(config, weights)),
             Hold::Frozen(precision) => {
-                let mut model = Self::of(config, (places, layout), weights);
+                let mut model = Self::of(Cpu::default(), config, (places, layout), weights);
                 model.read_matrices(tensors, precision)?;
                 Ok(model)
             }
@@ -56,17 +56,17 @@ impl Model {
         let head = if self.config.tie_word_embeddings {
             embed
         } else {
-            self.embed = Some(embed);
+            self.embed = Some(self.ops.hold(embed));
             read_frozen(tensors, HEAD, rows, of_tokens)?
         };
-        self.head.0 = head.into();
+        self.head = self.ops.hold(head);
         let linears = self.linears.iter_mut().zip(&self.places.layers).enumerate();
         for (layer, (linears, places)) in linears {
             for (i, (linear, at)) in linears.all_mut().into_iter().zip(places.linears()).enumerate()
             {
                 let (name, shape) = (linear_weight(layer, i), [at.output, at.input]);
                 let matrix = read_frozen(tensors, &name, shape, precision)?;
-                linear.freeze(matrix);
+                linear.matrix = self.ops.hold(matrix);
             }
         }
         Ok(())
@@ -107,15 +107,15 @@ impl Model {
     /// Where the weights of a tensor are.
     fn source(&self, name: &str, range: &Range<usize>) -> Source<'_> {
         if !range.is_empty() {
-            return Source::Floats(self.weight(range));
+            return Source::Floats(&self.weights[range.clone()]);
         }
         let of_layers = self.linears.iter().enumerate().flat_map(|(layer, linears)| {
-            linears.all().into_iter().enumerate().map(move |(i, l)| (layer, i, l.matrix()))
+            linears.all().into_iter().enumerate().map(move |(i, l)| (layer, i, &l.matrix))
         });
         let mut matching = of_layers.filter(|(layer, i, _)| linear_weight(*layer, *i) == name);
         let matrix = match (name, &self.embed) {
-            (EMBED, Some(embed)) => return Source::Frozen(embed),
-            (EMBED | HEAD, _) => Some(&self.head.0),
+            (EMBED, Some(embed)) => Some(embed),
+            (EMBED | HEAD, _) => Some(&self.head),
             _ => matching.next().map(|(.., matrix)| matrix),
         };
         matrix.and_then(Matrix::frozen).map_or(Source::Floats(&[]), Source::Frozen)

@@ -1,6 +1,6 @@
 //! Tokens as the transformer takes them: sequences packed with no padding, prefixes shared.
 
-use crate::{Config, ModelError, ops::Span};
+use crate::{Config, ModelError, seam::Span};
 
 /// A run of consecutive tokens of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +49,12 @@ impl Chunk {
     }
 
     /// What attention needs to know of the segments.
-    pub(crate) fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
         let prefix = |s: &Segment| match s.prefix {
             Some(i) => (self.segments[i].start, self.segments[i].len),
             None => (s.start, 0),
         };
-        self.segments
-            .iter()
-            .map(|s| Span { start: s.start, len: s.len, prefix: prefix(s) })
-            .collect()
+        self.segments.iter().map(move |s| Span { start: s.start, len: s.len, prefix: prefix(s) })
     }
 
     /// Says what of a chunk a model of this shape cannot read.
@@ -67,7 +64,7 @@ impl Chunk {
             return bad(format!("token {t} is not below vocab_size {}", config.vocab_size));
         }
         for span in self.spans() {
-            let n = span.prefix.1 + span.len;
+            let n = span.total();
             if n > config.max_position_embeddings {
                 let max = config.max_position_embeddings;
                 return bad(format!("a sequence of {n} tokens exceeds the limit of {max}"));

@@ -33,8 +33,10 @@ pub use error::ModelError;
 pub use layout::{Entry, Layout};
 pub use memory::{Decoding, Load, Memory, stored_precision};
 pub use model::{Hold, Model};
-pub use ops::{AdamW, Isa, MatmulPrecision, Precision, Unit, adamw, sum_of_squares};
+pub use ops::{
+    AdamW, Cpu, Isa, MatmulPrecision, Precision, Unit, adamw, seam, seam::Ops, sum_of_squares,
+};
 pub use share::{share, share_with};
-pub use tape::{Slopes, Tape};
+pub use tape::{Hidden, Slopes, Tape};
 pub use tensors::{read_tensors, write_tensors};
 pub use tokenizer::Tokenizer;

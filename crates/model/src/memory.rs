@@ -23,6 +23,8 @@ pub struct Memory<'a> {
     places: Places,
     /// Rank of the adapter of each linear layer, block by block; 0 for none.
     ranks: Vec<[usize; 7]>,
+    /// Whether inputs of adapters are dropped.
+    drops: bool,
 }
 
 /// Tokens that go through a model at once.
@@ -87,7 +89,8 @@ impl<'a> Memory<'a> {
                 updates.iter().map(|block| block.each_ref().map(rank)).collect()
             }
         };
-        Ok(Self { config, hold, stored, places, ranks })
+        let drops = adapter.is_some_and(|spec| spec.lora_dropout > 0.0);
+        Ok(Self { config, hold, stored, places, ranks, drops })
     }
 
     /// The linear layers, and the ranks of what is laid on them.
@@ -181,7 +184,11 @@ impl<'a> Memory<'a> {
         let slopes = d + d.max(dq) + d.max(dq) + 2 * dk;
         // Keys and values the other way round, and their gradients.
         let attention = 4 * load.sequence * c.head_dim;
-        self.reading(load) + F * (n * (kept + slopes) + attention) + panels(n, f.max(d).max(dq))
+        // The widest input of a linear layer in panels; what dropout leaves of it, and its panels.
+        let widest = f.max(d).max(dq);
+        let dropped = if self.drops { F * n * widest + panels(n, widest) } else { 0 };
+        let packed = panels(n, widest) + dropped;
+        self.reading(load) + F * (n * (kept + slopes) + attention) + packed
     }
 
     /// Caches and activations of one thread that decodes, the reading of the prompts included.

@@ -3,33 +3,34 @@
 use std::ops::Range;
 
 use crate::{
-    Config, Layout,
+    Config, Cpu, Layout, Ops,
     adapter::Adapter,
     layout::{Flat, LinearPlace, Places},
     linear::Linear,
-    ops::{Frozen, Head, MatmulPrecision, Precision, Rope},
+    ops::{MatmulPrecision, Matrix, Precision},
+    seam::{Part, Table},
     share,
 };
 
-/// The packed linear layers of one block.
+/// The linear layers of one block.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LayerLinears {
-    pub(crate) q: Linear,
-    pub(crate) k: Linear,
-    pub(crate) v: Linear,
-    pub(crate) o: Linear,
-    pub(crate) gate: Linear,
-    pub(crate) up: Linear,
-    pub(crate) down: Linear,
+pub(crate) struct LayerLinears<M> {
+    pub(crate) q: Linear<M>,
+    pub(crate) k: Linear<M>,
+    pub(crate) v: Linear<M>,
+    pub(crate) o: Linear<M>,
+    pub(crate) gate: Linear<M>,
+    pub(crate) up: Linear<M>,
+    pub(crate) down: Linear<M>,
 }
 
-impl LayerLinears {
-    pub(crate) fn all(&self) -> [&Linear; 7] {
+impl<M> LayerLinears<M> {
+    pub(crate) fn all(&self) -> [&Linear<M>; 7] {
         let Self { q, k, v, o, gate, up, down } = self;
         [q, k, v, o, gate, up, down]
     }
 
-    pub(crate) fn all_mut(&mut self) -> [&mut Linear; 7] {
+    pub(crate) fn all_mut(&mut self) -> [&mut Linear<M>; 7] {
         let Self { q, k, v, o, gate, up, down } = self;
         [q, k, v, o, gate, up, down]
     }
@@ -50,23 +51,26 @@ pub enum Hold {
 /// It learns either all of its weights or, where it has an adapter, those of the adapter
 /// alone: [`Model::params`] is the flat vector that learns and [`Model::layout`] says what is
 /// in it. The optimizer and the gradient know no difference. Matrices that do not learn can be
-/// held in fewer bits ([`Hold`]).
+/// held in fewer bits ([`Hold`]). Models are read, made and written on the CPU; `O` is what
+/// computes them ([`Model::to`]).
 #[derive(Debug, Clone)]
-pub struct Model {
+pub struct Model<O: Ops = Cpu> {
     /// Its shape.
     pub config: Config,
     /// What learns, and where each tensor of it lies in [`Model::params`].
     pub layout: Layout,
+    pub(crate) ops: O,
     pub(crate) base: Layout,
     pub(crate) places: Places,
     /// All weights, or where the matrices are frozen the others.
-    pub(crate) weights: Vec<f32>,
+    pub(crate) weights: O::Buffer,
     /// The embedding, where it is frozen and not the output layer too.
-    pub(crate) embed: Option<Frozen>,
-    pub(crate) adapter: Option<Adapter>,
-    pub(crate) rope: Rope,
-    pub(crate) linears: Vec<LayerLinears>,
-    pub(crate) head: Head,
+    pub(crate) embed: Option<O::Matrix>,
+    pub(crate) adapter: Option<Adapter<O::Buffer>>,
+    pub(crate) angles: O::Angles,
+    pub(crate) linears: Vec<LayerLinears<O::Matrix>>,
+    /// The output layer: a row for each token of the vocabulary.
+    pub(crate) head: O::Matrix,
 }
 
 impl Model {
@@ -74,25 +78,9 @@ impl Model {
     pub fn new(config: Config, weights: Vec<f32>) -> Self {
         let (places, base) = Places::new(&config, Flat::All);
         assert_eq!(weights.len(), base.len(), "the weights fill the layout");
-        let mut model = Self::of(config, (places, base), weights);
+        let mut model = Self::of(Cpu::default(), config, (places, base), weights);
         model.repack(1);
         model
-    }
-
-    /// A model whose matrices are still missing.
-    pub(crate) fn of(config: Config, (places, base): (Places, Layout), weights: Vec<f32>) -> Self {
-        Self {
-            rope: Rope::new(config.frequencies(), config.max_position_embeddings),
-            linears: vec![LayerLinears::default(); config.num_hidden_layers],
-            head: Head::default(),
-            layout: base.clone(),
-            embed: None,
-            adapter: None,
-            config,
-            base,
-            places,
-            weights,
-        }
     }
 
     /// A model with random weights: normal with the config's standard deviation, residual
@@ -121,50 +109,14 @@ impl Model {
         self.adapter.as_ref().map_or(&self.weights, |a| &a.params)
     }
 
-    /// How many weights the model has, those of its adapter not among them.
-    pub fn n_weights(&self) -> usize {
-        self.base.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum()
-    }
-
-    /// Whether no weight learns but those of an adapter.
-    pub fn is_frozen(&self) -> bool {
-        self.head.0.frozen().is_some()
-    }
-
-    /// Copies the embedding of a token.
-    pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
-        let token = token as usize;
-        match (&self.embed, self.head.0.frozen()) {
-            (Some(embed), _) => embed.row(token, out),
-            (None, Some(tied)) => tied.row(token, out),
-            (None, None) => {
-                let embed = self.weight(&self.places.embed);
-                out.copy_from_slice(&embed[token * out.len()..][..out.len()]);
-            }
-        }
-    }
-
-    /// Changes what learns, then refreshes what the kernels read, on up to `threads` threads.
-    pub fn update(&mut self, threads: usize, change: impl FnOnce(&mut [f32])) {
-        match &mut self.adapter {
-            Some(adapter) => {
-                change(&mut adapter.params);
-                self.repack_adapter();
-            }
-            None => {
-                change(&mut self.weights);
-                self.repack(threads);
-            }
-        }
-    }
-
     /// How exactly the matrices of linear layers and the output layer are multiplied from now on,
     /// by the adapter's too. Attention always computes in float32.
     pub fn set_matmul_precision(&mut self, precision: MatmulPrecision) {
+        self.ops.precision = precision;
         let plan = precision.plan();
-        self.head.0.set_plan(plan);
+        self.head.set_plan(plan);
         for linears in &mut self.linears {
-            linears.all_mut().into_iter().for_each(|linear| linear.set_plan(plan));
+            linears.all_mut().into_iter().for_each(|linear| linear.matrix.set_plan(plan));
         }
         if !self.is_frozen() {
             self.repack(1);
@@ -172,23 +124,114 @@ impl Model {
         self.repack_adapter();
     }
 
-    pub(crate) fn weight(&self, at: &Range<usize>) -> &[f32] {
-        &self.weights[at.clone()]
+    /// The same model where `ops` computes it, one matrix after the other.
+    pub fn to<O: Ops>(&self, ops: O) -> Model<O> {
+        let moved = |from: &[f32]| {
+            let mut to = O::Buffer::default();
+            ops.resize(&mut to, from.len());
+            ops.edit(&mut to, |to| to.copy_from_slice(from));
+            to
+        };
+        // Those that learn are packed from the weights below.
+        let frozen = |matrix: &Matrix| match matrix.frozen() {
+            Some(f) => ops.freeze(&f.rows(), (f.output(), f.input()), f.precision()),
+            None => O::Matrix::default(),
+        };
+        let parts = (self.places.clone(), self.base.clone());
+        let mut model =
+            Model::of(ops.clone(), self.config.clone(), parts, moved(&self.weights[..]));
+        model.layout = self.layout.clone();
+        model.embed = self.embed.as_ref().map(&frozen);
+        model.head = frozen(&self.head);
+        for (to, from) in model.linears.iter_mut().zip(&self.linears) {
+            to.all_mut()
+                .into_iter()
+                .zip(from.all())
+                .for_each(|(t, f)| t.matrix = frozen(&f.matrix));
+        }
+        model.adapter = self.adapter.as_ref().map(|a| a.with(moved(&a.params)));
+        if !self.is_frozen() {
+            model.repack(1);
+        }
+        model.repack_adapter();
+        model
+    }
+}
+
+impl<O: Ops> Model<O> {
+    /// A model whose matrices are still missing.
+    pub(crate) fn of(
+        ops: O,
+        config: Config,
+        (places, base): (Places, Layout),
+        weights: O::Buffer,
+    ) -> Self {
+        let (frequencies, factor) = config.frequencies();
+        Self {
+            angles: ops.angles(frequencies, factor, config.max_position_embeddings),
+            linears: vec![LayerLinears::default(); config.num_hidden_layers],
+            head: O::Matrix::default(),
+            layout: base.clone(),
+            embed: None,
+            adapter: None,
+            ops,
+            config,
+            base,
+            places,
+            weights,
+        }
     }
 
-    pub(crate) fn bias(&self, at: &LinearPlace) -> Option<&[f32]> {
+    /// How many weights the model has, those of its adapter not among them.
+    pub fn n_weights(&self) -> usize {
+        self.base.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Whether no weight learns but those of an adapter.
+    pub fn is_frozen(&self) -> bool {
+        self.places.head.is_empty()
+    }
+
+    /// Where the embeddings of tokens are.
+    pub(crate) fn table(&self) -> Table<'_, O> {
+        match &self.embed {
+            Some(embed) => Table::Matrix(embed),
+            None if self.is_frozen() => Table::Matrix(&self.head),
+            None => Table::Weights(self.weight(&self.places.embed)),
+        }
+    }
+
+    /// Changes what learns, then refreshes what the kernels read, on up to `threads` threads.
+    pub fn update(&mut self, threads: usize, change: impl FnOnce(&mut [f32])) {
+        match &mut self.adapter {
+            Some(adapter) => {
+                self.ops.edit(&mut adapter.params, change);
+                self.repack_adapter();
+            }
+            None => {
+                self.ops.edit(&mut self.weights, change);
+                self.repack(threads);
+            }
+        }
+    }
+
+    pub(crate) fn weight<'a>(&'a self, at: &'a Range<usize>) -> Part<'a, O> {
+        (&self.weights, at)
+    }
+
+    pub(crate) fn bias<'a>(&'a self, at: &'a LinearPlace) -> Option<Part<'a, O>> {
         at.bias.as_ref().map(|at| self.weight(at))
     }
 
     pub(crate) fn repack(&mut self, threads: usize) {
-        let weights = &self.weights;
+        let (ops, weights) = (&self.ops, &self.weights);
         share(threads, self.linears.iter_mut().zip(&self.places.layers), |(linears, at)| {
             for (linear, at) in linears.all_mut().into_iter().zip(at.linears()) {
-                linear.pack(&weights[at.weight.clone()], at.input, at.output);
+                ops.pack(&mut linear.matrix, (weights, &at.weight), (at.output, at.input), 1.0);
             }
         });
-        let (vocab, d) = (self.config.vocab_size, self.config.hidden_size);
-        self.head.0.pack(&self.weights[self.places.head.clone()], d, vocab);
+        let shape = (self.config.vocab_size, self.config.hidden_size);
+        ops.pack(&mut self.head, (weights, &self.places.head), shape, 1.0);
     }
 
     pub(crate) fn repack_adapter(&mut self) {
@@ -196,7 +239,7 @@ impl Model {
         for (linears, places) in self.linears.iter_mut().zip(&adapter.places) {
             for (linear, place) in linears.all_mut().into_iter().zip(places) {
                 if let Some(place) = place {
-                    linear.pack_update(place, &adapter.params);
+                    linear.pack_update(&self.ops, place, &adapter.params);
                 }
             }
         }

@@ -1,34 +1,20 @@
 //! The transformer: one explicit forward and one explicit backward over a chunk of tokens.
 //!
 //! A chunk packs sequences of any length with no padding. Sequences that share a prompt hold
-//! it once: a segment may name an earlier segment as its prefix.
+//! it once: a segment may name an earlier segment as its prefix. All arithmetic is that of
+//! [`Ops`]; nothing here looks into a buffer.
 
 use std::ops::Range;
 
 use crate::{
-    Chunk, Model, ModelError, Slopes, Tape,
+    Chunk, Model, ModelError, Ops, Slopes, Tape,
     layout::LinearPlace,
-    linear::{Linear, LowRankScratch},
-    ops::{
-        Heads, Panels, TargetSlopes, View, attend, attend_backward, rms_norm, rms_norm_backward,
-        swiglu, swiglu_backward,
-    },
-    tape::{Keep, LayerTape},
+    linear::{Linear, LowScratch},
+    seam::{Heads, Out, PartMut, RowsOf},
+    tape::{Hidden, Keep, LayerTape},
 };
 
-fn add_columns(dy: &[f32], dbias: &mut [f32]) {
-    for row in dy.chunks_exact(dbias.len()) {
-        for (b, y) in dbias.iter_mut().zip(row) {
-            *b += y;
-        }
-    }
-}
-
-fn sized(buffer: &mut Vec<f32>, len: usize) {
-    buffer.resize(len, 0.0);
-}
-
-impl Model {
+impl<O: Ops> Model<O> {
     /// Runs a chunk and leaves the log-prob and entropy of each target in the tape, at
     /// `temperature` (logits are divided by it).
     ///
@@ -38,8 +24,27 @@ impl Model {
         &self,
         chunk: &Chunk,
         temperature: f32,
-        tape: &mut Tape,
+        tape: &mut Tape<O>,
     ) -> Result<(), ModelError> {
+        self.forward_dropping(chunk, temperature, &[], tape)
+    }
+
+    /// As [`Model::forward`], with the dropout of the adapter, if it has any. What it drops
+    /// depends on `keys` (one a segment; empty for no dropout) and on positions in sequences.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    ///
+    /// # Panics
+    /// If there is neither none nor one key a segment.
+    pub fn forward_dropping(
+        &self,
+        chunk: &Chunk,
+        temperature: f32,
+        keys: &[u64],
+        tape: &mut Tape<O>,
+    ) -> Result<(), ModelError> {
+        tape.draw_from(chunk, keys);
         tape.low.off = false;
         let keep = if tape.recompute { Keep::Inputs } else { Keep::All };
         self.run(chunk, temperature, keep, tape, |_, _, _| {})
@@ -53,7 +58,7 @@ impl Model {
         &self,
         chunk: &Chunk,
         temperature: f32,
-        tape: &mut Tape,
+        tape: &mut Tape<O>,
     ) -> Result<(), ModelError> {
         self.read(chunk, temperature, tape, |_, _, _| {})
     }
@@ -63,9 +68,10 @@ impl Model {
         &self,
         chunk: &Chunk,
         temperature: f32,
-        tape: &mut Tape,
-        see: impl FnMut(usize, &[f32], &[f32]),
+        tape: &mut Tape<O>,
+        see: impl FnMut(usize, &O::Buffer, &O::Buffer),
     ) -> Result<(), ModelError> {
+        tape.draw_from(chunk, &[]);
         tape.low.off = false;
         self.run(chunk, temperature, Keep::Nothing, tape, see)
     }
@@ -78,10 +84,19 @@ impl Model {
         &self,
         chunk: &Chunk,
         temperature: f32,
-        tape: &mut Tape,
+        tape: &mut Tape<O>,
     ) -> Result<(), ModelError> {
         tape.low.off = true;
         self.run(chunk, temperature, Keep::Nothing, tape, |_, _, _| {})
+    }
+
+    /// The last states of the last forward pass, brought to the host.
+    pub fn hidden<'t>(&self, tape: &'t Tape<O>) -> Hidden<'t> {
+        Hidden {
+            states: self.ops.read(&tape.stream.selected),
+            places: &tape.ends.places,
+            width: self.config.hidden_size,
+        }
     }
 
     fn run(
@@ -89,15 +104,15 @@ impl Model {
         chunk: &Chunk,
         temperature: f32,
         keep: Keep,
-        tape: &mut Tape,
-        mut see: impl FnMut(usize, &[f32], &[f32]),
+        tape: &mut Tape<O>,
+        mut see: impl FnMut(usize, &O::Buffer, &O::Buffer),
     ) -> Result<(), ModelError> {
         chunk.check(&self.config)?;
         let layers = self.config.num_hidden_layers;
         self.prepare(chunk, keep, tape);
         for layer in 0..layers {
             if keep == Keep::Inputs {
-                tape.inputs[layer].clone_from(&tape.x);
+                self.ops.copy(&tape.stream.x, &mut tape.inputs[layer]);
             }
             let place = if keep == Keep::All { layer } else { 0 };
             self.block(layer, place, chunk.tokens.len(), tape);
@@ -114,8 +129,8 @@ impl Model {
         chunk: &Chunk,
         temperature: f32,
         dlog_probs: &[f32],
-        grads: &mut [f32],
-        tape: &mut Tape,
+        grads: &mut O::Buffer,
+        tape: &mut Tape<O>,
     ) {
         let slopes = Slopes { log_probs: dlog_probs, ..Slopes::default() };
         self.backward_from(chunk, temperature, slopes, grads, tape);
@@ -130,8 +145,8 @@ impl Model {
         chunk: &Chunk,
         temperature: f32,
         slopes: Slopes<'_>,
-        grads: &mut [f32],
-        tape: &mut Tape,
+        grads: &mut O::Buffer,
+        tape: &mut Tape<O>,
     ) {
         let n = chunk.targets.len();
         assert_eq!(slopes.log_probs.len(), n, "one derivative a target");
@@ -140,27 +155,23 @@ impl Model {
         }
         assert!(tape.kept, "a forward pass comes before, one that keeps what this one needs");
         assert!(self.adapter.is_some() || !self.is_frozen(), "a frozen model learns by an adapter");
-        self.finish_backward(chunk, 1.0 / temperature, slopes, grads, tape);
+        self.finish_backward(chunk.tokens.len(), 1.0 / temperature, slopes, grads, tape);
         let n = chunk.tokens.len();
         for layer in (0..self.config.num_hidden_layers).rev() {
             let place = if tape.recompute { 0 } else { layer };
             if tape.recompute {
-                std::mem::swap(&mut tape.x, &mut tape.inputs[layer]);
+                std::mem::swap(&mut tape.stream.x, &mut tape.inputs[layer]);
                 self.block(layer, place, n, tape);
             }
-            self.block_backward(layer, place, grads, tape);
+            self.feed_forward_backward(layer, place, grads, tape);
+            self.attention_backward(layer, place, grads, tape);
         }
-        if self.adapter.is_some() {
-            return;
-        }
-        let d = self.config.hidden_size;
-        let dembed = &mut grads[self.places.embed.clone()];
-        for (token, dx) in chunk.tokens.iter().zip(tape.dx.chunks_exact(d)) {
-            add_columns(dx, &mut dembed[*token as usize * d..][..d]);
+        if self.adapter.is_none() {
+            self.ops.embed_backward(&tape.stream.dx, &chunk.tokens, (grads, &self.places.embed));
         }
     }
 
-    fn heads(&self) -> Heads {
+    pub(crate) fn heads(&self) -> Heads {
         Heads {
             query: self.config.num_attention_heads,
             kv: self.config.num_key_value_heads,
@@ -168,8 +179,11 @@ impl Model {
         }
     }
 
-    fn prepare(&self, chunk: &Chunk, keep: Keep, tape: &mut Tape) {
-        let d = self.config.hidden_size;
+    pub(crate) fn eps(&self) -> f32 {
+        self.config.rms_norm_eps as f32
+    }
+
+    fn prepare(&self, chunk: &Chunk, keep: Keep, tape: &mut Tape<O>) {
         let layers = self.config.num_hidden_layers;
         let (held, inputs) = match keep {
             Keep::All => (layers, 0),
@@ -178,24 +192,20 @@ impl Model {
         };
         tape.kept = keep != Keep::Nothing;
         tape.layers.resize_with(held.max(tape.layers.len()), LayerTape::default);
-        tape.inputs.resize_with(inputs.max(tape.inputs.len()), Vec::new);
-        tape.spans = chunk.spans();
-        tape.positions.clear();
-        for span in &tape.spans {
-            tape.positions.extend(span.prefix.1..span.prefix.1 + span.len);
-        }
-        sized(&mut tape.x, chunk.tokens.len() * d);
-        for (token, x) in chunk.tokens.iter().zip(tape.x.chunks_exact_mut(d)) {
-            self.embed(*token, x);
-        }
+        tape.inputs.resize_with(inputs.max(tape.inputs.len()), O::Buffer::default);
+        let (positions, spans) = tape.ends.place(chunk);
+        self.ops.place(&mut tape.rows, positions, spans);
+        let x = &mut tape.stream.x;
+        self.ops.resize(x, chunk.tokens.len() * self.config.hidden_size);
+        self.ops.embed(self.table(), &chunk.tokens, x);
     }
 
-    /// Runs a block, whose activations go to `place` of the tape.
-    fn block(&self, layer: usize, place: usize, n: usize, tape: &mut Tape) {
-        let c = &self.config;
+    /// Runs a block on `n` tokens. Its activations go to `place` of the tape.
+    fn block(&self, layer: usize, place: usize, n: usize, tape: &mut Tape<O>) {
+        let (c, ops, eps) = (&self.config, &self.ops, self.eps());
         let (d, f) = (c.hidden_size, c.intermediate_size);
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
-        let t = &mut tape.layers[place];
+        let (t, x, low) = (&mut tape.layers[place], &mut tape.stream.x, &mut tape.low);
         for (buffer, width) in [
             (&mut t.norm1, d),
             (&mut t.rstd1, 1),
@@ -206,22 +216,23 @@ impl Model {
             (&mut t.up, f),
             (&mut t.hidden, f),
         ] {
-            sized(buffer, n * width);
+            ops.resize(buffer, n * width);
         }
-        let (eps, low) = (c.rms_norm_eps as f32, &mut tape.low);
-        t.input.clone_from(&tape.x);
-        rms_norm(&t.input, self.weight(&at.norm1), eps, &mut t.norm1, &mut t.rstd1);
-        self.queries_keys_values(layer, &tape.positions, t, low);
-        let qkv = (&t.q[..], &t.k[..], &t.v[..]);
-        attend(qkv, &mut t.attended, self.heads(), &tape.spans, &mut tape.attention);
-        t.middle.clone_from(&t.input);
-        w.o.add(&t.attended, self.bias(&at.o), &mut t.middle, n, low);
-        rms_norm(&t.middle, self.weight(&at.norm2), eps, &mut t.norm2, &mut t.rstd2);
-        w.gate.write(&t.norm2, self.bias(&at.gate), &mut t.gate, n, low);
-        w.up.write(&t.norm2, self.bias(&at.up), &mut t.up, n, low);
-        swiglu(&t.gate, &t.up, &mut t.hidden);
-        tape.x.clone_from(&t.middle);
-        w.down.add(&t.hidden, self.bias(&at.down), &mut tape.x, n, low);
+        ops.copy(x, &mut t.input);
+        ops.rms_norm(&t.input, self.weight(&at.norm1), eps, &mut t.norm1, &mut t.rstd1);
+        self.queries_keys_values(layer, n, &tape.rows, t, low);
+        let (qkv, scratch) = ([&t.q, &t.k, &t.v], &mut tape.scratch);
+        ops.attend(qkv, &mut t.attended, self.heads(), &tape.rows, scratch);
+        ops.copy(&t.input, &mut t.middle);
+        let to = (&mut t.middle, Out::Add);
+        w.o.apply(ops, self.bias(&at.o), (&t.attended, n), to, low);
+        ops.rms_norm(&t.middle, self.weight(&at.norm2), eps, &mut t.norm2, &mut t.rstd2);
+        for (linear, at, y) in [(&w.gate, &at.gate, &mut t.gate), (&w.up, &at.up, &mut t.up)] {
+            linear.apply(ops, self.bias(at), (&t.norm2, n), (y, Out::Write), low);
+        }
+        ops.swiglu(&t.gate, &t.up, &mut t.hidden);
+        ops.copy(&t.middle, x);
+        w.down.apply(ops, self.bias(&at.down), (&t.hidden, n), (x, Out::Add), low);
     }
 
     /// Queries, keys and values of a block: normalised head by head where the family does
@@ -229,85 +240,99 @@ impl Model {
     fn queries_keys_values(
         &self,
         layer: usize,
-        positions: &[usize],
-        t: &mut LayerTape,
-        low: &mut LowRankScratch,
+        n: usize,
+        rows: &O::Rows,
+        t: &mut LayerTape<O::Buffer>,
+        low: &mut LowScratch<O>,
     ) {
-        let c = &self.config;
-        let (n, dq, dk) = (positions.len(), c.q_size(), c.kv_size());
+        let (c, ops) = (&self.config, &self.ops);
+        let (dq, dk) = (c.q_size(), c.kv_size());
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
-        for (buffer, width) in [(&mut t.q, dq), (&mut t.k, dk), (&mut t.v, dk)] {
-            sized(buffer, n * width);
+        for (linear, at, y, width) in
+            [(&w.q, &at.q, &mut t.q, dq), (&w.k, &at.k, &mut t.k, dk), (&w.v, &at.v, &mut t.v, dk)]
+        {
+            ops.resize(y, n * width);
+            linear.apply(ops, self.bias(at), (&t.norm1, n), (y, Out::Write), low);
         }
-        w.q.write(&t.norm1, self.bias(&at.q), &mut t.q, n, low);
-        w.k.write(&t.norm1, self.bias(&at.k), &mut t.k, n, low);
-        w.v.write(&t.norm1, self.bias(&at.v), &mut t.v, n, low);
         if let Some((q_norm, k_norm)) = &at.qk_norm {
-            let eps = c.rms_norm_eps as f32;
-            for (x, raw, rstd, norm) in [
-                (&mut t.q, &mut t.raw_q, &mut t.rstd_q, q_norm),
-                (&mut t.k, &mut t.raw_k, &mut t.rstd_k, k_norm),
+            for (x, raw, rstd, norm, width) in [
+                (&mut t.q, &mut t.raw_q, &mut t.rstd_q, q_norm, dq),
+                (&mut t.k, &mut t.raw_k, &mut t.rstd_k, k_norm, dk),
             ] {
-                raw.clone_from(x);
-                sized(rstd, x.len() / c.head_dim);
-                rms_norm(raw, self.weight(norm), eps, x, rstd);
+                ops.copy(x, raw);
+                ops.resize(rstd, n * width / c.head_dim);
+                ops.rms_norm(raw, self.weight(norm), self.eps(), x, rstd);
             }
         }
-        for (i, position) in positions.iter().enumerate() {
-            self.rope.apply(&mut t.q[i * dq..][..dq], *position);
-            self.rope.apply(&mut t.k[i * dk..][..dk], *position);
-        }
+        ops.rotate(&self.angles, rows, &mut t.q);
+        ops.rotate(&self.angles, rows, &mut t.k);
     }
 
-    fn block_backward(&self, layer: usize, place: usize, grads: &mut [f32], tape: &mut Tape) {
-        let n = tape.positions.len();
+    /// Takes the gradient of a block's output, which is also that of its middle through the
+    /// residual, back to its middle.
+    fn feed_forward_backward(
+        &self,
+        layer: usize,
+        place: usize,
+        grads: &mut O::Buffer,
+        tape: &mut Tape<O>,
+    ) {
+        let (ops, n) = (&self.ops, tape.ends.n_rows());
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
-        let (d, dq, f) =
-            (self.config.hidden_size, self.config.q_size(), self.config.intermediate_size);
-        let t = &mut tape.layers[place];
+        let (t, s) = (&mut tape.layers[place], &mut tape.stream);
         let (packed, low) = (&mut tape.packed, &mut tape.low);
-
-        // Feed-forward: dx is the gradient of the block's output and, through the residual,
-        // of its middle.
-        packed.pack(View::rows(&t.hidden, f), n, f);
-        self.learn((&w.down, &at.down), &tape.dx, (&t.hidden, packed), grads, low);
-        w.down.pull(&tape.dx, &mut t.hidden, (n, false), low);
-        swiglu_backward(&mut t.gate, &mut t.up, &t.hidden);
-        packed.pack(View::rows(&t.norm2, d), n, d);
-        self.learn((&w.gate, &at.gate), &t.gate, (&t.norm2, packed), grads, low);
-        self.learn((&w.up, &at.up), &t.up, (&t.norm2, packed), grads, low);
-        sized(&mut tape.dmid, n * d.max(dq));
-        w.gate.pull(&t.gate, &mut tape.dmid, (n, false), low);
-        w.up.pull(&t.up, &mut tape.dmid, (n, true), low);
-        let dw = self.norm_grads(&at.norm2, grads, &mut tape.spare);
-        let norm2 = self.weight(&at.norm2);
-        rms_norm_backward(&t.middle, norm2, &t.rstd2, &tape.dmid, &mut tape.dx, dw);
-
-        // Attention.
-        packed.pack(View::rows(&t.attended, dq), n, dq);
-        self.learn((&w.o, &at.o), &tape.dx, (&t.attended, packed), grads, low);
-        w.o.pull(&tape.dx, &mut tape.dmid, (n, false), low);
-        sized(&mut tape.dq, t.q.len());
-        for (buffer, like) in [(&mut tape.dk, &t.k), (&mut tape.dv, &t.v)] {
-            buffer.clear();
-            buffer.resize(like.len(), 0.0);
+        ops.pack_rows((&t.hidden, n), packed);
+        self.learn((&w.down, &at.down), (&s.dx, n), (&t.hidden, packed), grads, low);
+        w.down.pull(ops, (&s.dx, n), (&mut t.hidden, Out::Write), low);
+        ops.swiglu_backward(&mut t.gate, &mut t.up, &t.hidden);
+        ops.pack_rows((&t.norm2, n), packed);
+        ops.resize(&mut s.dmid, n * self.config.hidden_size);
+        let parts = [(&w.gate, &at.gate, &t.gate), (&w.up, &at.up, &t.up)];
+        for ((linear, at, dy), out) in parts.into_iter().zip([Out::Write, Out::Add]) {
+            self.learn((linear, at), (dy, n), (&t.norm2, packed), grads, low);
+            linear.pull(ops, (dy, n), (&mut s.dmid, out), low);
         }
-        let qkv = (&t.q[..], &t.k[..], &t.v[..]);
-        let dqkv = (&mut tape.dq[..], &mut tape.dk[..], &mut tape.dv[..]);
-        let scratch = &mut tape.attention;
-        attend_backward(qkv, &tape.dmid, dqkv, self.heads(), &tape.spans, scratch);
+        let norm = (&t.middle, self.weight(&at.norm2), &t.rstd2);
+        let dw = self.norm_grads(&at.norm2, grads);
+        ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.scratch);
+    }
+
+    /// Takes the gradient of a block's middle back to its input.
+    fn attention_backward(
+        &self,
+        layer: usize,
+        place: usize,
+        grads: &mut O::Buffer,
+        tape: &mut Tape<O>,
+    ) {
+        let (c, ops, n) = (&self.config, &self.ops, tape.ends.n_rows());
+        let (dq, dk) = (n * c.q_size(), n * c.kv_size());
+        let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
+        let (t, s) = (&mut tape.layers[place], &mut tape.stream);
+        let (packed, low) = (&mut tape.packed, &mut tape.low);
+        ops.pack_rows((&t.attended, n), packed);
+        self.learn((&w.o, &at.o), (&s.dx, n), (&t.attended, packed), grads, low);
+        ops.resize(&mut s.dmid, dq);
+        w.o.pull(ops, (&s.dx, n), (&mut s.dmid, Out::Write), low);
+        ops.resize(&mut s.dq, dq);
+        ops.zero(&mut s.dk, dk);
+        ops.zero(&mut s.dv, dk);
+        let dqkv = [&mut s.dq, &mut s.dk, &mut s.dv];
+        let rows = (self.heads(), &tape.rows);
+        ops.attend_backward([&t.q, &t.k, &t.v], &s.dmid, dqkv, rows, &mut tape.scratch);
         self.queries_keys_backward(layer, place, grads, tape);
-        let t = &mut tape.layers[place];
+        let (t, s) = (&mut tape.layers[place], &mut tape.stream);
         let (packed, low) = (&mut tape.packed, &mut tape.low);
-        packed.pack(View::rows(&t.norm1, d), n, d);
-        let parts = [(&w.q, &at.q, &tape.dq), (&w.k, &at.k, &tape.dk), (&w.v, &at.v, &tape.dv)];
-        for (i, (linear, place, dy)) in parts.into_iter().enumerate() {
-            self.learn((linear, place), dy, (&t.norm1, packed), grads, low);
-            linear.pull(dy, &mut tape.dmid, (n, i > 0), low);
+        ops.pack_rows((&t.norm1, n), packed);
+        ops.resize(&mut s.dmid, n * c.hidden_size);
+        let parts = [(&w.q, &at.q, &s.dq), (&w.k, &at.k, &s.dk), (&w.v, &at.v, &s.dv)];
+        for ((linear, at, dy), out) in parts.into_iter().zip([Out::Write, Out::Add, Out::Add]) {
+            self.learn((linear, at), (dy, n), (&t.norm1, packed), grads, low);
+            linear.pull(ops, (dy, n), (&mut s.dmid, out), low);
         }
-        let dw = self.norm_grads(&at.norm1, grads, &mut tape.spare);
-        let norm1 = self.weight(&at.norm1);
-        rms_norm_backward(&t.input, norm1, &t.rstd1, &tape.dmid, &mut tape.dx, dw);
+        let norm = (&t.input, self.weight(&at.norm1), &t.rstd1);
+        let dw = self.norm_grads(&at.norm1, grads);
+        ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.scratch);
     }
 
     /// Takes the gradients of queries and keys back through rotation and norms.
@@ -315,24 +340,23 @@ impl Model {
         &self,
         layer: usize,
         place: usize,
-        grads: &mut [f32],
-        tape: &mut Tape,
+        grads: &mut O::Buffer,
+        tape: &mut Tape<O>,
     ) {
-        let (dq, dk) = (self.config.q_size(), self.config.kv_size());
-        for (i, position) in tape.positions.iter().enumerate() {
-            self.rope.apply_backward(&mut tape.dq[i * dq..][..dq], *position);
-            self.rope.apply_backward(&mut tape.dk[i * dk..][..dk], *position);
-        }
+        let (c, ops, n) = (&self.config, &self.ops, tape.ends.n_rows());
+        let (t, s) = (&mut tape.layers[place], &mut tape.stream);
+        ops.rotate_back(&self.angles, &tape.rows, &mut s.dq);
+        ops.rotate_back(&self.angles, &tape.rows, &mut s.dk);
         let Some((q_norm, k_norm)) = &self.places.layers[layer].qk_norm else { return };
         // The rotated queries and keys are not needed any more: their memory takes the result.
-        let t = &mut tape.layers[place];
-        for (dy, dx, raw, rstd, norm) in [
-            (&mut tape.dq, &mut t.q, &t.raw_q, &t.rstd_q, q_norm),
-            (&mut tape.dk, &mut t.k, &t.raw_k, &t.rstd_k, k_norm),
+        for (dy, dx, raw, rstd, norm, width) in [
+            (&mut s.dq, &mut t.q, &t.raw_q, &t.rstd_q, q_norm, c.q_size()),
+            (&mut s.dk, &mut t.k, &t.raw_k, &t.rstd_k, k_norm, c.kv_size()),
         ] {
-            dx.fill(0.0);
-            let dw = self.norm_grads(norm, grads, &mut tape.spare);
-            rms_norm_backward(raw, self.weight(norm), rstd, dy, dx, dw);
+            ops.zero(dx, n * width);
+            let dw = self.norm_grads(norm, grads);
+            let of = (raw, self.weight(norm), rstd);
+            ops.rms_norm_backward(of, dy, dx, dw, &mut tape.scratch);
             std::mem::swap(dy, dx);
         }
     }
@@ -341,112 +365,71 @@ impl Model {
     /// weights, or about the adapter's where the model learns by one.
     fn learn(
         &self,
-        (linear, at): (&Linear, &LinearPlace),
-        dy: &[f32],
-        (x, packed): (&[f32], &Panels),
-        grads: &mut [f32],
-        low: &mut LowRankScratch,
+        (linear, at): (&Linear<O::Matrix>, &LinearPlace),
+        dy: RowsOf<'_, O>,
+        x: (&O::Buffer, &O::Packed),
+        grads: &mut O::Buffer,
+        low: &mut LowScratch<O>,
     ) {
-        let n = dy.len() / at.output;
         if self.adapter.is_some() {
-            linear.weigh_update(dy, (x, packed), grads, n, low);
+            linear.weigh_update(&self.ops, dy, x, grads, low);
             return;
         }
-        linear.weigh(dy, packed, &mut grads[at.weight.clone()], n);
+        self.ops.weigh(&linear.matrix, dy, x, (grads, &at.weight));
         if let Some(bias) = &at.bias {
-            add_columns(dy, &mut grads[bias.clone()]);
+            self.ops.add_rows(dy.0, (grads, bias));
         }
     }
 
     /// Where the gradient of a norm goes: nowhere, where the model learns by an adapter.
     fn norm_grads<'g>(
         &self,
-        at: &Range<usize>,
-        grads: &'g mut [f32],
-        spare: &'g mut Vec<f32>,
-    ) -> &'g mut [f32] {
-        if self.adapter.is_none() {
-            return &mut grads[at.clone()];
-        }
-        sized(spare, at.len());
-        spare
+        at: &'g Range<usize>,
+        grads: &'g mut O::Buffer,
+    ) -> Option<PartMut<'g, O>> {
+        self.adapter.is_none().then_some((grads, at))
     }
 
     /// The final norm and the output layer, on the rows that have targets.
-    fn finish(&self, chunk: &Chunk, inverse_temperature: f32, tape: &mut Tape) {
-        let d = self.config.hidden_size;
-        let n = chunk.tokens.len();
-        sized(&mut tape.normed, n * d);
-        sized(&mut tape.rstd, n);
-        let eps = self.config.rms_norm_eps as f32;
+    fn finish(&self, chunk: &Chunk, inverse_temperature: f32, tape: &mut Tape<O>) {
+        let (ops, d, n) = (&self.ops, self.config.hidden_size, chunk.tokens.len());
+        let (s, ends) = (&mut tape.stream, &mut tape.ends);
+        ops.resize(&mut s.normed, n * d);
+        ops.resize(&mut s.rstd, n);
         let weight = self.weight(&self.places.norm);
-        rms_norm(&tape.x, weight, eps, &mut tape.normed, &mut tape.rstd);
-
-        tape.order.clear();
-        tape.order.extend(0..chunk.targets.len());
-        tape.order.sort_by_key(|i| chunk.targets[*i].0);
-        tape.rows.clear();
-        tape.selected.clear();
-        tape.targets.clear();
-        for i in &tape.order {
-            let (row, token) = chunk.targets[*i];
-            if tape.rows.last() != Some(&row) {
-                tape.rows.push(row);
-                tape.selected.extend_from_slice(&tape.normed[row * d..][..d]);
-            }
-            tape.targets.push((tape.rows.len() - 1, token));
-        }
-        let out = (&mut tape.stats, &mut tape.sorted);
-        let (x, head) = (&tape.selected, &mut tape.head);
-        self.head.log_probs(x, &tape.targets, inverse_temperature, out, head);
-        tape.log_probs.resize(chunk.targets.len(), 0.0);
-        tape.entropies.resize(chunk.targets.len(), 0.0);
-        tape.places.resize(chunk.targets.len(), 0);
-        for (at, i) in tape.order.iter().enumerate() {
-            tape.log_probs[*i] = tape.sorted[at];
-            tape.places[*i] = tape.targets[at].0;
-            tape.entropies[*i] = tape.stats[tape.places[*i]].entropy;
-        }
+        ops.rms_norm(&s.x, weight, self.eps(), &mut s.normed, &mut s.rstd);
+        ends.sort(chunk);
+        ops.resize(&mut s.selected, ends.rows.len() * d);
+        ops.gather(&s.normed, &ends.rows, &mut s.selected);
+        let of = (&self.head, &s.selected);
+        let scratch = &mut tape.scratch;
+        ops.log_probs(of, &ends.targets, inverse_temperature, &mut ends.found, scratch);
+        ends.unsort();
     }
 
     fn finish_backward(
         &self,
-        chunk: &Chunk,
+        n: usize,
         inverse_temperature: f32,
         slopes: Slopes<'_>,
-        grads: &mut [f32],
-        tape: &mut Tape,
+        grads: &mut O::Buffer,
+        tape: &mut Tape<O>,
     ) {
-        let d = self.config.hidden_size;
-        let n = chunk.tokens.len();
-        let entropy = |i: usize| slopes.entropies.get(i).copied().unwrap_or(0.0);
-        let order = tape.order.iter().map(|i| (slopes.log_probs[*i], entropy(*i)));
-        let weighted: Vec<TargetSlopes> = tape.targets.iter().copied().zip(order).collect();
-        let mut dselected = std::mem::take(&mut tape.dmid);
-        sized(&mut dselected, tape.selected.len());
-        let at = (inverse_temperature, &tape.stats[..]);
-        let dhead = self.adapter.is_none().then(|| &mut grads[self.places.head.clone()]);
-        let to = (&mut dselected[..], dhead);
-        self.head.backward(&tape.selected, &weighted, at, to, &mut tape.head);
+        let (ops, d) = (&self.ops, self.config.hidden_size);
+        let (s, ends) = (&mut tape.stream, &mut tape.ends);
+        ends.sort_slopes(slopes);
+        ops.resize(&mut s.dmid, ends.rows.len() * d);
+        let dhead = self.adapter.is_none().then_some((&mut *grads, &self.places.head));
+        let (of, at) = ((&self.head, &s.selected), (inverse_temperature, &ends.found.stats[..]));
+        let scratch = &mut tape.scratch;
+        ops.log_probs_backward(of, &ends.slopes, at, (&mut s.dmid, dhead), scratch);
         let (dvalues, direction) = slopes.hidden;
-        for (place, dv) in tape.places.iter().zip(dvalues) {
-            for (dx, w) in dselected[place * d..][..d].iter_mut().zip(direction) {
-                *dx += dv * w;
-            }
-        }
-
-        let mut dnormed = std::mem::take(&mut tape.dq);
-        dnormed.clear();
-        dnormed.resize(n * d, 0.0);
-        for (row, dy) in tape.rows.iter().zip(dselected.chunks_exact(d)) {
-            dnormed[row * d..][..d].copy_from_slice(dy);
-        }
-        tape.dx.clear();
-        tape.dx.resize(n * d, 0.0);
-        let weight = self.weight(&self.places.norm);
-        let dweight = self.norm_grads(&self.places.norm, grads, &mut tape.spare);
-        rms_norm_backward(&tape.x, weight, &tape.rstd, &dnormed, &mut tape.dx, dweight);
-        tape.dmid = dselected;
-        tape.dq = dnormed;
+        ops.add_multiples(&mut s.dmid, &ends.places, dvalues, direction);
+        ops.zero(&mut s.dq, n * d);
+        ops.scatter(&s.dmid, &ends.rows, &mut s.dq);
+        ops.zero(&mut s.dx, n * d);
+        let norm = (&s.x, self.weight(&self.places.norm), &s.rstd);
+        let dw = self.norm_grads(&self.places.norm, grads);
+        ops.rms_norm_backward(norm, &s.dq, &mut s.dx, dw, scratch);
     }
 }

@@ -174,6 +174,48 @@ fn threads_change_no_bit() {
     }
 }
 
+/// What is dropped does not depend on threads, nor on whether blocks are computed twice; a learner
+/// whose state was put back drops what it would have dropped.
+#[test]
+fn dropout_is_drawn_from_places() {
+    let mut start = tiny();
+    let (r, lora_alpha, use_rslora) = (4, 8.0, false);
+    let target_modules = model::AdapterSpec::all_linear();
+    let spec = model::AdapterSpec { r, lora_alpha, lora_dropout: 0.2, use_rslora, target_modules };
+    let mut state = 3u32;
+    let uniform = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    };
+    start.attach(spec, uniform).expect("it fits");
+    let pairs = pairs();
+    let dpo = crate::presets::DPO;
+    let step = |learner: &mut Learner, model: &mut Model, threads: usize| {
+        let report = learner.step_pairs(model, &pairs, &dpo, (1e-2, 1.0), Threads(threads));
+        report.expect("it fits")
+    };
+    let new = |seed: u64| Learner::new(SPEC, start.layout.len()).seeded(seed);
+    let run = |mut learner: Learner, threads: usize| {
+        let mut model = start.clone();
+        let reports = [0, 1].map(|_| step(&mut learner, &mut model, threads));
+        (reports, model.params().to_vec())
+    };
+    let one = run(new(5), 1);
+    for threads in [2, 5] {
+        assert!(run(new(5), threads) == one, "{threads} threads");
+    }
+    assert!(run(new(5).recomputing(true), 2) == one);
+    assert!(run(new(6), 2).1 != one.1);
+
+    let (mut first, mut model) = (new(5), start.clone());
+    step(&mut first, &mut model, 2);
+    let (m, v, t) = first.state();
+    let mut resumed = new(5);
+    resumed.restore(m.to_vec(), v.to_vec(), t);
+    step(&mut resumed, &mut model, 2);
+    assert!(model.params() == one.1);
+}
+
 #[test]
 fn what_is_missing_is_named() {
     let model = tiny();

@@ -4,50 +4,19 @@
 //! with the values; the probabilities are recomputed in the backward pass instead of kept.
 
 use super::{
-    LANES, NR, Panels, View, fma, gemm, gemm::copy, grown, kernel, lane_sum, round_up, softmax,
+    LANES, NR, Panels, View, fma, gemm,
+    gemm::copy,
+    grown, kernel, lane_sum, round_up,
+    seam::{Heads, Span},
+    softmax,
 };
 
 /// Queries that are scored together.
 const TILE: usize = 32;
 
-/// The heads of an attention layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Heads {
-    pub(crate) query: usize,
-    pub(crate) kv: usize,
-    pub(crate) dim: usize,
-}
-
-impl Heads {
-    pub(crate) fn scale(self) -> f32 {
-        1.0 / (self.dim as f32).sqrt()
-    }
-}
-
-/// A run of rows that attend to a prefix and to themselves, causally.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) len: usize,
-    /// First row and length of the prefix; length 0 where there is none.
-    pub(crate) prefix: (usize, usize),
-}
-
-impl Span {
-    fn total(self) -> usize {
-        self.prefix.1 + self.len
-    }
-
-    /// The rows it attends to, in order.
-    fn rows(self) -> impl Iterator<Item = usize> {
-        let (p, n) = self.prefix;
-        (p..p + n).chain(self.start..self.start + self.len)
-    }
-}
-
 /// Buffers that grow to the largest span and are then reused.
 #[derive(Debug, Default)]
-pub(crate) struct AttentionScratch {
+pub(super) struct AttentionScratch {
     keys: Vec<f32>,
     values: Vec<f32>,
     keys_t: Panels,
@@ -89,7 +58,7 @@ fn probabilities(
 
 /// `o = softmax(q k^T / sqrt(dim)) v` for each span and head; rows of `q` and `o` hold the
 /// query heads side by side, rows of `k` and `v` the key-value heads.
-pub(crate) fn attend(
+pub(super) fn attend(
     (q, k, v): (&[f32], &[f32], &[f32]),
     o: &mut [f32],
     heads: Heads,
@@ -125,7 +94,7 @@ pub(crate) fn attend(
 }
 
 /// Writes `dq` and adds to `dk` and `dv`, given `d_o`.
-pub(crate) fn attend_backward(
+pub(super) fn attend_backward(
     (q, k, v): (&[f32], &[f32], &[f32]),
     d_o: &[f32],
     (dq, dk, dv): (&mut [f32], &mut [f32], &mut [f32]),

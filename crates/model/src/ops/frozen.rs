@@ -114,6 +114,16 @@ impl Frozen {
         matrix
     }
 
+    pub(crate) fn precision(&self) -> Precision {
+        match self.numbers {
+            Numbers::Float32(_) => Precision::Float32,
+            Numbers::Bfloat16(_) => Precision::Bfloat16,
+            Numbers::Float16(_) => Precision::Float16,
+            Numbers::Int8(..) => Precision::Int8,
+            Numbers::Nf4(..) => Precision::Nf4,
+        }
+    }
+
     pub(crate) fn output(&self) -> usize {
         self.output
     }

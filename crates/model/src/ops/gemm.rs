@@ -86,7 +86,7 @@ impl Right for Rhs<'_> {
 
 /// A right-hand matrix copied into panels, padded with zeros.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Panels {
+pub struct Panels {
     data: Aligned<f32>,
     k: usize,
     k_max: usize,

@@ -2,31 +2,21 @@
 //!
 //! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
 
-use super::{Matrix, Panels, View, fma, kernel, lane_sums, softmax};
+use super::{
+    Matrix, Panels, View, fma, kernel, lane_sums,
+    seam::{Found, Stats, TargetSlopes},
+    softmax,
+};
 
 /// Rows of logits that exist at once.
 pub(crate) const HEAD_ROWS: usize = 128;
 
-/// The output weights: a row for each token of the vocabulary.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Head(pub(crate) Matrix);
-
 /// Buffers that grow once.
 #[derive(Debug, Default)]
-pub(crate) struct HeadScratch {
+pub(super) struct HeadScratch {
     logits: Vec<f32>,
     hidden: Panels,
 }
-
-/// What the log-softmax of a row of logits needs: its normaliser and its entropy in nats.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stats {
-    pub(crate) log_sum_exp: f32,
-    pub(crate) entropy: f32,
-}
-
-/// `(row, token)`, and the derivatives by its log-prob and by the row's entropy.
-pub(crate) type TargetSlopes = ((usize, u32), (f32, f32));
 
 kernel! {
     /// The statistics of `softmax(row * inverse_temperature)`.
@@ -86,80 +76,71 @@ fn tilted_probs_body<const F: bool>(
     }
 }
 
-impl Head {
-    /// Logits of `rows` rows of `x`.
-    pub(crate) fn logits(&self, x: &[f32], rows: usize, logits: &mut [f32]) {
-        self.0.apply(x, logits, rows, false);
-    }
-
-    /// Statistics of every row of `x`, and the log-prob of each `(row, token)` of `targets`,
-    /// which come in ascending order of rows.
-    pub(crate) fn log_probs(
-        &self,
-        x: &[f32],
-        targets: &[(usize, u32)],
-        inverse_temperature: f32,
-        (stats, log_probs): (&mut Vec<Stats>, &mut Vec<f32>),
-        s: &mut HeadScratch,
-    ) {
-        let (vocab, width) = (self.0.output(), self.0.input());
-        stats.clear();
-        log_probs.clear();
-        let mut next = targets.iter().peekable();
-        for (c, x) in x.chunks(HEAD_ROWS * width).enumerate() {
-            let rows = x.len() / width;
-            s.logits.resize(HEAD_ROWS * vocab, 0.0);
-            self.logits(x, rows, &mut s.logits);
-            for (r, row) in s.logits.chunks(vocab).take(rows).enumerate() {
-                let found = log_softmax_stats(row, inverse_temperature);
-                stats.push(found);
-                while let Some((_, token)) = next.next_if(|t| t.0 == c * HEAD_ROWS + r) {
-                    let logit = row[*token as usize] * inverse_temperature;
-                    log_probs.push(logit - found.log_sum_exp);
-                }
+/// Statistics of every row of `x`, and the log-prob of each `(row, token)` of `targets`, which
+/// come in ascending order of rows.
+pub(super) fn log_probs(
+    (head, x): (&Matrix, &[f32]),
+    targets: &[(usize, u32)],
+    inverse_temperature: f32,
+    found: &mut Found,
+    s: &mut HeadScratch,
+) {
+    let (vocab, width) = (head.output(), head.input());
+    found.stats.clear();
+    found.log_probs.clear();
+    let mut next = targets.iter().peekable();
+    for (c, x) in x.chunks(HEAD_ROWS * width).enumerate() {
+        let rows = x.len() / width;
+        s.logits.resize(HEAD_ROWS * vocab, 0.0);
+        head.apply(x, &mut s.logits, rows, false);
+        for (r, row) in s.logits.chunks(vocab).take(rows).enumerate() {
+            let stats = log_softmax_stats(row, inverse_temperature);
+            found.stats.push(stats);
+            while let Some((_, token)) = next.next_if(|t| t.0 == c * HEAD_ROWS + r) {
+                let logit = row[*token as usize] * inverse_temperature;
+                found.log_probs.push(logit - stats.log_sum_exp);
             }
         }
     }
+}
 
-    /// Writes `dx` and adds to `dweight`, where that is wanted, what the gradients of the
-    /// log-probs and entropies (`targets` has them in this order) give.
-    pub(crate) fn backward(
-        &self,
-        x: &[f32],
-        targets: &[TargetSlopes],
-        (inverse_temperature, stats): (f32, &[Stats]),
-        (dx, mut dweight): (&mut [f32], Option<&mut [f32]>),
-        s: &mut HeadScratch,
-    ) {
-        let (vocab, width) = (self.0.output(), self.0.input());
-        let mut next = targets.iter().peekable();
-        let chunk = HEAD_ROWS * width;
-        for (c, (x, dx)) in x.chunks(chunk).zip(dx.chunks_mut(chunk)).enumerate() {
-            let rows = x.len() / width;
-            s.logits.resize(HEAD_ROWS * vocab, 0.0);
-            self.logits(x, rows, &mut s.logits);
-            for (r, row) in s.logits.chunks_mut(vocab).take(rows).enumerate() {
-                let i = c * HEAD_ROWS + r;
-                let mut here = next.clone();
-                let (mut total, mut tilt) = (0.0, 0.0);
-                while let Some((_, (g, h))) = here.next_if(|t| t.0.0 == i) {
-                    total += g;
-                    tilt += h * inverse_temperature;
-                }
-                let scale = -total * inverse_temperature;
-                if tilt == 0.0 {
-                    scaled_probs(row, inverse_temperature, stats[i].log_sum_exp, scale);
-                } else {
-                    tilted_probs(row, inverse_temperature, stats[i], scale, tilt);
-                }
-                while let Some(((_, token), (g, _))) = next.next_if(|t| t.0.0 == i) {
-                    row[*token as usize] += g * inverse_temperature;
-                }
+/// Writes `dx` and adds to `dweight`, where that is wanted, what the gradients of the log-probs
+/// and entropies (`targets` has them in this order) give.
+pub(super) fn log_probs_backward(
+    (head, x): (&Matrix, &[f32]),
+    targets: &[TargetSlopes],
+    (inverse_temperature, stats): (f32, &[Stats]),
+    (dx, mut dweight): (&mut [f32], Option<&mut [f32]>),
+    s: &mut HeadScratch,
+) {
+    let (vocab, width) = (head.output(), head.input());
+    let mut next = targets.iter().peekable();
+    let chunk = HEAD_ROWS * width;
+    for (c, (x, dx)) in x.chunks(chunk).zip(dx.chunks_mut(chunk)).enumerate() {
+        let rows = x.len() / width;
+        s.logits.resize(HEAD_ROWS * vocab, 0.0);
+        head.apply(x, &mut s.logits, rows, false);
+        for (r, row) in s.logits.chunks_mut(vocab).take(rows).enumerate() {
+            let i = c * HEAD_ROWS + r;
+            let mut here = next.clone();
+            let (mut total, mut tilt) = (0.0, 0.0);
+            while let Some((_, (g, h))) = here.next_if(|t| t.0.0 == i) {
+                total += g;
+                tilt += h * inverse_temperature;
             }
-            self.0.pull(&s.logits, dx, rows, false);
-            let Some(dweight) = dweight.as_deref_mut() else { continue };
-            s.hidden.pack(View::rows(x, width), rows, width);
-            self.0.weigh(&s.logits, &s.hidden, dweight, rows);
+            let scale = -total * inverse_temperature;
+            if tilt == 0.0 {
+                scaled_probs(row, inverse_temperature, stats[i].log_sum_exp, scale);
+            } else {
+                tilted_probs(row, inverse_temperature, stats[i], scale, tilt);
+            }
+            while let Some(((_, token), (g, _))) = next.next_if(|t| t.0.0 == i) {
+                row[*token as usize] += g * inverse_temperature;
+            }
         }
+        head.pull(&s.logits, dx, rows, false);
+        let Some(dweight) = dweight.as_deref_mut() else { continue };
+        s.hidden.pack(View::rows(x, width), rows, width);
+        head.weigh(&s.logits, &s.hidden, dweight, rows);
     }
 }

@@ -10,7 +10,7 @@ use super::{
 
 /// A matrix of `output` rows of `input`, and what multiplies by it.
 #[derive(Debug, Clone)]
-pub(crate) struct Matrix {
+pub struct Matrix {
     held: Held,
     input: usize,
     output: usize,
@@ -66,12 +66,7 @@ impl Matrix {
         }
     }
 
-    /// What multiplies by the matrix.
-    pub(crate) fn plan(&self) -> Option<Plan> {
-        self.plan
-    }
-
-    /// Changes it. A matrix that learns must be packed afterwards.
+    /// Changes what multiplies by the matrix. A matrix that learns must be packed afterwards.
     pub(crate) fn set_plan(&mut self, plan: Option<Plan>) {
         self.plan = plan;
     }

@@ -1,4 +1,5 @@
-//! The operations of the transformer, forward and backward, on the CPU.
+//! The operations of the transformer, forward and backward: the seam that says what they are
+//! ([`seam`]), and their kernels on the CPU ([`Cpu`]).
 //!
 //! Each kernel is written once in plain Rust and compiled for several instruction sets; which
 //! one runs is decided when the process starts ([`Isa::detect`]). Matrix products have
@@ -11,6 +12,9 @@ use std::sync::OnceLock;
 mod aligned;
 mod attention;
 mod blocks;
+mod cache;
+mod cpu;
+mod dropout;
 mod frozen;
 mod gemm;
 mod head;
@@ -18,23 +22,21 @@ mod matrix;
 mod norm;
 mod optimizer;
 mod rope;
+pub mod seam;
 mod softmax;
 mod swiglu;
 mod units;
 
 use aligned::Aligned;
-pub(crate) use attention::{AttentionScratch, Heads, Span, attend, attend_backward};
+pub use cpu::Cpu;
 pub(crate) use frozen::Frozen;
 pub use frozen::Precision;
-pub(crate) use gemm::{NR, Panels, Rhs, View, gemm, round_up};
-pub(crate) use head::{HEAD_ROWS, Head, HeadScratch, Stats, TargetSlopes, log_softmax_stats};
+pub(crate) use gemm::{NR, round_up};
+use gemm::{Panels, Rhs, View, gemm};
+pub(crate) use head::{HEAD_ROWS, log_softmax_stats};
 pub(crate) use matrix::Matrix;
-pub(crate) use norm::{rms_norm, rms_norm_backward};
 pub use optimizer::{AdamW, adamw, sum_of_squares};
-pub(crate) use rope::Rope;
-pub(crate) use softmax::softmax;
-pub(crate) use swiglu::{swiglu, swiglu_backward};
-pub(crate) use units::Plan;
+use softmax::softmax;
 pub use units::{MatmulPrecision, Unit};
 
 /// An instruction set for which the kernels are compiled.

@@ -10,7 +10,7 @@ const BLOCK: usize = 256;
 
 /// Cosines and sines for every position.
 #[derive(Debug, Clone)]
-pub(crate) struct Rope {
+pub struct Rope {
     frequencies: Vec<f32>,
     /// Cosines and sines are multiplied by it.
     factor: f64,
@@ -24,19 +24,19 @@ struct Block {
 }
 
 impl Rope {
-    pub(crate) fn new((frequencies, factor): (Vec<f32>, f64), positions: usize) -> Self {
+    pub(super) fn new(frequencies: Vec<f32>, factor: f64, positions: usize) -> Self {
         let blocks = vec![OnceLock::new(); positions.div_ceil(BLOCK)];
         Self { frequencies, factor, blocks }
     }
 
     /// Rotates every head of one token's vector to its position.
-    pub(crate) fn apply(&self, x: &mut [f32], position: usize) {
+    pub(super) fn apply(&self, x: &mut [f32], position: usize) {
         let (cos, sin) = self.at(position);
         rotate(x, cos, sin, 1.0);
     }
 
     /// Rotates back: the transpose, which is what a gradient goes through.
-    pub(crate) fn apply_backward(&self, x: &mut [f32], position: usize) {
+    pub(super) fn apply_backward(&self, x: &mut [f32], position: usize) {
         let (cos, sin) = self.at(position);
         rotate(x, cos, sin, -1.0);
     }

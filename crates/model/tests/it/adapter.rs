@@ -137,7 +137,8 @@ fn a_new_adapter_changes_nothing_and_survives_a_round_trip() {
     let plain = Model::load(&folder(base), Hold::Learning).unwrap();
     let mut model = plain.clone();
     let target_modules = vec!["o_proj".to_string(), "down_proj".to_string()];
-    let spec = AdapterSpec { r: 4, lora_alpha: 8.0, use_rslora: false, target_modules };
+    let spec =
+        AdapterSpec { r: 4, lora_alpha: 8.0, lora_dropout: 0.0, use_rslora: false, target_modules };
     let mut state = 1u32;
     let uniform = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -182,7 +183,8 @@ fn the_layout_on_disk_is_that_of_peft() {
 fn a_layer_that_the_model_lacks_is_named() {
     let mut model = Model::load(&folder("llama-llama3-f16"), Hold::Learning).unwrap();
     let target_modules = vec!["model.layers.7.self_attn.q_proj".to_string()];
-    let spec = AdapterSpec { r: 4, lora_alpha: 8.0, use_rslora: false, target_modules };
+    let spec =
+        AdapterSpec { r: 4, lora_alpha: 8.0, lora_dropout: 0.0, use_rslora: false, target_modules };
     assert!(model.attach(spec, || 0.5).unwrap_err().to_string().contains("layers.7"));
     assert!(model.adapter().is_none());
 }
@@ -199,7 +201,7 @@ fn unsupported_adapters_are_named() {
     let all = parse(serde_json::json!({ "target_modules": "all-linear" })).unwrap();
     assert_eq!(all.target_modules.len(), 7);
     for (change, expected) in [
-        (serde_json::json!({ "lora_dropout": 0.05 }), "`lora_dropout` is 0.05"),
+        (serde_json::json!({ "lora_dropout": 1.0 }), "`lora_dropout` is 1"),
         (serde_json::json!({ "use_dora": true }), "`use_dora`"),
         (serde_json::json!({ "rank_pattern": { "q_proj": 8 } }), "`rank_pattern`"),
         (serde_json::json!({ "modules_to_save": ["lm_head"] }), "`modules_to_save`"),

@@ -88,7 +88,8 @@ fn an_adapter_learns_the_same_on_a_frozen_model() {
 fn adapters_on_four_bits_have_the_right_gradient() {
     let mut model = load("qwen3-yarn", Some(Precision::Nf4));
     let target_modules = AdapterSpec::all_linear();
-    let spec = AdapterSpec { r: 2, lora_alpha: 4.0, use_rslora: false, target_modules };
+    let spec =
+        AdapterSpec { r: 2, lora_alpha: 4.0, lora_dropout: 0.0, use_rslora: false, target_modules };
     let mut state = 7u32;
     let mut uniform = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

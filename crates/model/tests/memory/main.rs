@@ -1,10 +1,11 @@
-//! What [`Memory`] says a model takes, against what it allocates. A program of its own, because
-//! every allocation is counted.
+//! What [`Memory`] says a model takes, against what it allocates, and that a warm pass or step
+//! allocates nothing. A program of its own, because every allocation is counted.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -19,7 +20,11 @@ struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
+// Allocations of this thread.
+thread_local!(static CALLS: Cell<usize> = const { Cell::new(0) });
+
 fn count(size: usize) {
+    CALLS.set(CALLS.get() + 1);
     let now = NOW.fetch_add(size, Relaxed) + size;
     PEAK.fetch_max(now, Relaxed);
 }
@@ -48,6 +53,13 @@ fn measured<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
     PEAK.store(before, Relaxed);
     let result = work();
     (NOW.load(Relaxed) - before, PEAK.load(Relaxed) - before, result)
+}
+
+/// Holds `work`, done before, to what is allocated.
+fn assert_allocates_nothing(what: &str, work: impl FnOnce()) {
+    let before = CALLS.get();
+    work();
+    assert_eq!(CALLS.get() - before, 0, "{what}: allocations of a warm pass");
 }
 
 fn assert_near(what: &str, said: usize, taken: usize) {
@@ -88,14 +100,16 @@ fn check(model: &Model, memory: &Memory<'_>, what: &str) {
         let mut grads = vec![0.0; model.layout.len()];
         assert_eq!(memory.learned(), grads.len(), "{what}");
         let slopes = vec![1.0; chunk.targets.len()];
-        let (_, took, _tape) = measured(|| {
-            let mut tape = Tape::recomputing(recompute);
-            model.forward(&chunk, 1.0, &mut tape).unwrap();
+        let mut tape = Tape::recomputing(recompute);
+        let mut pass = || {
+            model.forward_dropping(&chunk, 1.0, &[1, 2, 3], &mut tape).unwrap();
             model.backward(&chunk, 1.0, &slopes, &mut grads, &mut tape);
-            tape
-        });
+        };
+        let (_, took, ()) = measured(&mut pass);
         let said = memory.learning(load, recompute);
-        assert_near(&format!("{what}, learning, {recompute}"), said, took);
+        let what = format!("{what}, learning, {recompute}");
+        assert_near(&what, said, took);
+        assert_allocates_nothing(&what, pass);
     }
     let (_, took, ()) = measured(|| model.score(&chunk, 1.0, &mut Tape::default()).unwrap());
     assert_near(&format!("{what}, scoring"), memory.reading(load), took);
@@ -103,18 +117,26 @@ fn check(model: &Model, memory: &Memory<'_>, what: &str) {
     let (_, took, ()) = measured(|| {
         let groups: Vec<(&[u32], usize)> = vec![(&tokens[..120], 6), (&tokens[7..127], 6)];
         let mut decoder = Decoder::start(model, &groups, 64, &mut Tape::default()).unwrap();
-        for _ in 0..64 {
-            decoder.step(&[1; 12]);
-        }
+        decoder.step(&[1; 12]);
+        assert_allocates_nothing(&format!("{what}, decoding"), || {
+            for _ in 1..64 {
+                decoder.step(&[1; 12]);
+            }
+        });
     });
     assert_near(&format!("{what}, decoding"), memory.decoding(asked), took);
 }
 
 #[test]
 fn what_is_said_is_what_is_taken() {
-    let target_modules = AdapterSpec::all_linear();
-    let spec = AdapterSpec { r: 40, lora_alpha: 8.0, use_rslora: false, target_modules };
     for (tied, family) in [(true, "Qwen2"), (false, "Qwen3"), (true, "Llama")] {
+        let spec = AdapterSpec {
+            r: 40,
+            lora_alpha: 8.0,
+            lora_dropout: if family == "Qwen3" { 0.1 } else { 0.0 },
+            use_rslora: false,
+            target_modules: AdapterSpec::all_linear(),
+        };
         let config = config(tied, family);
         let mut state = 1u32;
         let mut number = || {
