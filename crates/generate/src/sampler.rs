@@ -5,9 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use model::{Decoder, Model, ModelError, Tape, share_with};
+use model::{Decoder, Model, ModelError, Tape, share_with, team};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::{Filter, StopStrings};
 
@@ -15,6 +16,9 @@ use crate::{Filter, StopStrings};
 const PART_ROWS: usize = 16;
 /// Most rows that one thread decodes together.
 pub const ROWS_MAX: usize = 64;
+/// Weights of a model that no cache holds: to read them is what a token costs, so that threads
+/// read a part of them each instead of decoding rows of their own.
+const TEAM_WEIGHTS: usize = 32 << 20;
 
 /// How tokens are drawn.
 #[derive(Debug, Clone)]
@@ -80,7 +84,8 @@ pub struct Completion {
 /// The completions of every request, in the order of requests and seeds.
 ///
 /// Each thread decodes as many rows as it may, and takes more from one queue where some have ended
-/// (continuous batching). Who takes what does not change what is drawn.
+/// (continuous batching); of a large model, all threads decode the same rows. Who takes what does
+/// not change what is drawn.
 ///
 /// # Errors
 /// If a prompt does not fit the model.
@@ -94,14 +99,19 @@ pub fn generate(
         Decoder::check(model, &request.prompt, sampling.completion_tokens_max)?;
     }
     let n_rows: usize = requests.iter().map(|r| r.seeds.len()).sum();
-    let rows_max = n_rows.div_ceil(threads.max(1)).clamp(1, ROWS_MAX);
+    let as_team = threads > 1 && model.n_weights() >= TEAM_WEIGHTS;
+    let n_workers = if as_team { 1 } else { threads.clamp(1, n_rows.max(1)) };
+    let rows_max = n_rows.div_ceil(n_workers).clamp(1, ROWS_MAX);
     let queue = Queue::of(requests, rows_max.min(PART_ROWS));
     let mut workers = Vec::new();
-    workers.resize_with(threads.clamp(1, n_rows.max(1)), Worker::default);
-    let n_workers = workers.len();
-    share_with(&mut workers, 0..n_workers, |worker, _| {
+    workers.resize_with(n_workers, || Worker { as_team, ..Worker::default() });
+    let work = |worker: &mut Worker| {
         worker.failure = worker.work(model, &queue, sampling, rows_max).err();
-    });
+    };
+    match as_team {
+        true => team(threads, || workers.iter_mut().for_each(work)),
+        false => share_with(&mut workers, 0..n_workers, |worker, _| work(worker)),
+    }
     let mut done = Vec::with_capacity(n_rows);
     for worker in workers {
         if let Some(failure) = worker.failure {
@@ -216,6 +226,8 @@ impl<'a> Live<'a> {
 /// What a thread has to itself.
 #[derive(Default)]
 struct Worker {
+    /// Whether it is a team of threads.
+    as_team: bool,
     tape: Tape,
     done: Vec<(usize, Completion)>,
     failure: Option<ModelError>,
@@ -240,9 +252,11 @@ impl Worker {
             if live.is_empty() {
                 return Ok(());
             }
-            let rows = live.iter_mut().enumerate();
-            let goes_on: Result<Vec<bool>, ModelError> =
-                rows.map(|(row, live)| live.draw(&decoder, row, sampling)).collect();
+            let draw = |(row, live): (usize, &mut Live<'_>)| live.draw(&decoder, row, sampling);
+            let goes_on: Result<Vec<bool>, ModelError> = match self.as_team {
+                true => live.par_iter_mut().enumerate().map(draw).collect(),
+                false => live.iter_mut().enumerate().map(draw).collect(),
+            };
             let goes_on = goes_on?;
             decoder.retain(&goes_on);
             let mut left = Vec::with_capacity(live.len());

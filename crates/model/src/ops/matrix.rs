@@ -5,6 +5,7 @@ use super::{
     blocks::{Blocks, Rows, multiply},
     frozen::{Plain, Rounded, Transposed},
     gemm,
+    team::{FromColumn, shared},
     units::Plan,
 };
 
@@ -87,18 +88,38 @@ impl Matrix {
         self.output
     }
 
-    /// `y (+)= x W^T` for `rows` rows.
+    /// `y (+)= x W^T` for `rows` rows, shared out among the threads of a team.
     pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], rows: usize, accumulate: bool) {
-        let (n, shape) = (self.output, (rows, self.output, self.input));
-        let a = View::rows(x, self.input);
+        let sizes = ((x, self.input), (y, self.output));
+        shared(sizes.0, sizes.1, rows, accumulate, |x, y, rows, columns| {
+            self.columns(x, y, rows, columns, accumulate);
+        });
+    }
+
+    /// Columns `first` to `first + n` of that.
+    fn columns(
+        &self,
+        x: &[f32],
+        y: &mut [f32],
+        rows: usize,
+        (first, n): (usize, usize),
+        accumulate: bool,
+    ) {
+        let (shape, a) = ((rows, n, self.input), View::rows(x, self.input));
         match (&self.held, self.plan) {
-            (Held::Panels([w, _]), _) => gemm(y, n, shape, a, w.rhs(), accumulate),
-            (Held::Blocks([w, _]), Some(p)) => multiply(p, (y, n), shape, a, w, accumulate),
+            (Held::Panels([w, _]), _) => {
+                gemm(y, n, shape, a, FromColumn(w.rhs(), first), accumulate);
+            }
+            (Held::Blocks([w, _]), Some(p)) => {
+                multiply(p, (y, n), shape, a, FromColumn(w, first), accumulate);
+            }
             (Held::Frozen(w), Some(p)) => {
                 let b = Rounded { matrix: w, pieces: p.pieces, plain: false };
-                multiply(p, (y, n), shape, a, b, accumulate);
+                multiply(p, (y, n), shape, a, FromColumn(b, first), accumulate);
             }
-            (Held::Frozen(w), None) => gemm(y, n, shape, a, Transposed(w), accumulate),
+            (Held::Frozen(w), None) => {
+                gemm(y, n, shape, a, FromColumn(Transposed(w), first), accumulate);
+            }
             (Held::Blocks(_), None) => unreachable!("packed after the plan was changed"),
         }
     }

@@ -25,6 +25,7 @@ mod rope;
 pub mod seam;
 mod softmax;
 mod swiglu;
+mod team;
 mod units;
 
 use aligned::Aligned;
@@ -37,6 +38,7 @@ pub(crate) use head::{HEAD_ROWS, log_softmax_stats};
 pub(crate) use matrix::Matrix;
 pub use optimizer::{AdamW, adamw, sum_of_squares};
 use softmax::softmax;
+pub use team::team;
 pub use units::{MatmulPrecision, Unit};
 
 /// An instruction set for which the kernels are compiled.
