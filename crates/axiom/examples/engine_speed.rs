@@ -1,9 +1,11 @@
 //! Training and decoding speed of the engine at the shapes of `scripts/bench_torch.py`.
 //!
-//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [train|decode|both]
-//! [highest|high|medium]` prints one JSON line for each measurement: the median of five runs after
-//! two that are not counted. The last word is how exactly matrices are multiplied. A directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored,
-//! learns by an adapter of rank 16 on all linear layers, and computes its blocks twice.
+//! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [WORD...]` prints one JSON
+//! line for each measurement: the median of five runs after two that are not counted. Words are
+//! `train` and `decode` (without either, both are measured), `highest`, `high` or `medium` (how exactly
+//! matrices are multiplied) `recompute` (blocks are computed twice) and `avx2` or `avx512` (no more than that is used). A directory is that of a
+//! checkpoint (`scripts/random_checkpoint.py`): it is held as it is stored and learns by an adapter
+//! of rank 16 on all linear layers.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
 
@@ -11,9 +13,12 @@ use std::{path::Path, time::Instant};
 
 use generate::{Filter, Request, Sampling, generate};
 use learn::{Batch, Learner, OptimizerSpec, Sequence, Threads, objective::Objective};
-use model::{AdapterSpec, Config, Hold, MatmulPrecision, Model};
+use model::{AdapterSpec, CacheLines, Config, Hold, Isa, MatmulPrecision, Model};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+
+#[global_allocator]
+static MEMORY: CacheLines = CacheLines;
 
 struct Shape {
     vocab: usize,
@@ -104,20 +109,26 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let name = args.next().unwrap_or_else(|| "tiny".to_string());
     let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
+    let words: Vec<String> = args.collect();
+    let known = ["train", "decode", "highest", "high", "medium", "recompute", "avx2", "avx512"];
+    assert!(words.iter().all(|w| known.contains(&w.as_str())), "only {known:?} are known");
+    let said = |word: &str| words.iter().any(|w| w == word);
+    let asked = |bench: &str| said(bench) || !(said("train") || said("decode"));
+    for (word, isa) in [("avx2", Isa::Avx2), ("avx512", Isa::Avx512)] {
+        if said(word) {
+            isa.limit().unwrap();
+        }
+    }
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let (mut model, train, decode) = match name.as_str() {
         "nano" => (random(&NANO, &mut rng), NANO.train, NANO.decode),
         "tiny" => (random(&TINY, &mut rng), TINY.train, TINY.decode),
         dir => (checkpoint(Path::new(dir), &mut rng), CHECKPOINT_TRAIN, CHECKPOINT_DECODE),
     };
-    let what = args.next().unwrap_or_else(|| "both".to_string());
-    assert!(matches!(what.as_str(), "both" | "train" | "decode"), "train, decode or both");
-    let asked = |bench: &str| what == "both" || what == bench;
-    let precision = match args.next().as_deref() {
-        None | Some("highest") => MatmulPrecision::Highest,
-        Some("high") => MatmulPrecision::High,
-        Some("medium") => MatmulPrecision::Medium,
-        Some(other) => panic!("highest, high or medium, not {other}"),
+    let precision = match (said("high"), said("medium")) {
+        (true, _) => MatmulPrecision::High,
+        (_, true) => MatmulPrecision::Medium,
+        _ => MatmulPrecision::Highest,
     };
     model.set_matmul_precision(precision);
     let products = precision.arithmetic();
@@ -125,7 +136,7 @@ fn main() {
     let mut sequence =
         |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(1..vocab)).collect() };
     if asked("train") {
-        let rate = train_rate(&mut model, train, threads, &mut sequence);
+        let rate = train_rate(&mut model, train, (threads, said("recompute")), &mut sequence);
         println!(
             "{{\"shape\":\"{name}\",\"bench\":\"train\",\"threads\":{threads},\
              \"products\":\"{products}\",\"tokens_per_s\":{rate:.0}}}"
@@ -144,7 +155,7 @@ fn main() {
 fn train_rate(
     model: &mut Model,
     (rows, n): (usize, usize),
-    threads: usize,
+    (threads, recompute): (usize, bool),
     sequence: &mut impl FnMut(usize) -> Vec<u32>,
 ) -> f64 {
     let groups = (0..rows).map(|_| {
@@ -160,7 +171,6 @@ fn train_rate(
         weight_decay: 0.05,
         grad_norm_max: 1.0,
     };
-    let recompute = model.adapter().is_some();
     let mut learner = Learner::new(optimizer, model.layout.len()).recomputing(recompute);
     let seconds = timed(|| {
         learner.step(model, &batch, &Objective::NLL, (1e-3, 1.0), Threads(threads)).unwrap();
@@ -190,34 +200,3 @@ fn decode_rate(
     let rate = (rows * (new - 1)) as f64 / (seconds_of(new) - prefill);
     (rate, (rows * new) as f64 / rate, prefill)
 }
-
-struct A64;
-unsafe impl std::alloc::GlobalAlloc for A64 {
-    unsafe fn alloc(&self, l: std::alloc::Layout) -> *mut u8 {
-        unsafe {
-            std::alloc::GlobalAlloc::alloc(
-                &std::alloc::System,
-                if l.size() >= 256 { l.align_to(64).unwrap() } else { l },
-            )
-        }
-    }
-    unsafe fn alloc_zeroed(&self, l: std::alloc::Layout) -> *mut u8 {
-        unsafe {
-            std::alloc::GlobalAlloc::alloc_zeroed(
-                &std::alloc::System,
-                if l.size() >= 256 { l.align_to(64).unwrap() } else { l },
-            )
-        }
-    }
-    unsafe fn dealloc(&self, p: *mut u8, l: std::alloc::Layout) {
-        unsafe {
-            std::alloc::GlobalAlloc::dealloc(
-                &std::alloc::System,
-                p,
-                if l.size() >= 256 { l.align_to(64).unwrap() } else { l },
-            )
-        }
-    }
-}
-#[global_allocator]
-static GLOBAL: A64 = A64;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 use generate::{Filter, Sampling};
 
 use crate::{
-    dtype::{LoadDtype, SaveDtype},
+    dtype::{LoadDtype, Matmul, SaveDtype},
     plan,
     policy::{Chat, Policy, Source, check_stop},
     recipe::CorpusName,
@@ -376,13 +376,17 @@ pub(crate) struct ModelArgs {
     /// How the weights are held in memory; auto is as they are stored.
     #[arg(long, default_value = "auto")]
     pub(crate) load_dtype: LoadDtype,
+    /// How exactly matrices are multiplied; auto is medium for weights held in bfloat16, int8 or
+    /// nf4, else highest (float32).
+    #[arg(long, default_value = "auto")]
+    pub(crate) matmul_precision: Matmul,
 }
 
 impl ModelArgs {
     pub(crate) fn source(&self) -> Source<'_> {
-        let Self { model: name, chat, offline, load_dtype } = self;
+        let Self { model: name, chat, offline, load_dtype, matmul_precision } = self;
         let (chat, offline, dtype) = (*chat, *offline, *load_dtype);
-        Source { name, chat, offline, dtype, learns: false }
+        Source { name, chat, offline, dtype, matmul: *matmul_precision, learns: false }
     }
 
     /// It, with texts that end its completions.

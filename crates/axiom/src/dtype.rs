@@ -1,6 +1,6 @@
-//! How weights are held in memory, and how they are written.
+//! How weights are held in memory and multiplied, and how they are written.
 
-use model::{Dtype, Precision};
+use model::{Dtype, MatmulPrecision, Model, Precision};
 
 /// How matrices that do not learn are held in memory.
 #[derive(
@@ -34,6 +34,38 @@ impl LoadDtype {
             Self::Int8 => Precision::Int8,
             Self::Nf4 => Precision::Nf4,
         })
+    }
+}
+
+/// How exactly matrices are multiplied, in PyTorch's words.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub(crate) enum Matmul {
+    /// `medium` where the weights are held in bfloat16, int8 or NF4, else `highest`.
+    Auto,
+    /// In float32, with the same bits on every processor with fused multiply-add.
+    Highest,
+    /// Each number as the sum of two in bfloat16, where the processor has AMX.
+    High,
+    /// Each number rounded to bfloat16, where the processor has AMX or AVX512_BF16.
+    Medium,
+}
+
+impl Matmul {
+    /// What it means for a model.
+    pub(crate) fn precision(self, model: &Model) -> MatmulPrecision {
+        let rounded = [Precision::Bfloat16, Precision::Int8, Precision::Nf4];
+        match self {
+            Self::Auto if model.held().is_some_and(|held| rounded.contains(&held)) => {
+                MatmulPrecision::Medium
+            }
+            Self::Auto | Self::Highest => MatmulPrecision::Highest,
+            Self::High => MatmulPrecision::High,
+            Self::Medium => MatmulPrecision::Medium,
+        }
     }
 }
 

@@ -1,12 +1,27 @@
 //! The machine's side of a run: threads, sandbox, messages.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use model::Isa;
 use verify::{Remote, SandboxCommand, Tier, Verifier, VerifierConfig};
 
 use crate::progress::Progress;
 
 /// Judgements that are remembered: groups repeat themselves, above all late in a run.
 const CACHE_ENTRIES: usize = 16_384;
+
+/// Uses no more of the processor than `AXIOM_CPU_CAPABILITY` says, if it says anything, so that a
+/// machine can be measured as a lesser one.
+pub(crate) fn limit_capability() -> Result<()> {
+    const VARIABLE: &str = "AXIOM_CPU_CAPABILITY";
+    let Some(name) = std::env::var_os(VARIABLE) else { return Ok(()) };
+    let isa = match name.to_str() {
+        Some("portable") => Isa::Portable,
+        Some("avx2") => Isa::Avx2,
+        Some("avx512") => Isa::Avx512,
+        _ => bail!("{VARIABLE} is {name:?}; use portable, avx2 or avx512, or unset it"),
+    };
+    Ok(isa.limit()?)
+}
 
 /// What the user chose besides the recipe.
 #[derive(Debug, Clone)]

@@ -37,6 +37,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use model::CacheLines;
 use tasks::{Task, selfplay::Style};
 
 use crate::{
@@ -51,6 +52,9 @@ use crate::{
     selfplay::Prior,
 };
 
+#[global_allocator]
+static MEMORY: CacheLines = CacheLines;
+
 /// The work failed.
 const FAILED: u8 = 1;
 /// Bad usage, recipe or input; clap uses the same.
@@ -61,7 +65,8 @@ const NO_SANDBOX: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match dispatch(Cli::parse().command) {
+    let command = Cli::parse().command;
+    match usage(machine::limit_capability()).and_then(|()| dispatch(command)) {
         Ok(code) => ExitCode::from(code),
         Err(e) => ExitCode::from(report(&e)),
     }

@@ -9,7 +9,11 @@ use rand::Rng as _;
 use serde_json::{Map, Value, json};
 use tasks::Task;
 
-use crate::{dtype::LoadDtype, hub, seed::Seed};
+use crate::{
+    dtype::{LoadDtype, Matmul},
+    hub,
+    seed::Seed,
+};
 
 /// A model in the binary.
 struct Embedded {
@@ -80,6 +84,7 @@ pub(crate) struct Source<'a> {
     /// Whether no socket may be opened.
     pub(crate) offline: bool,
     pub(crate) dtype: LoadDtype,
+    pub(crate) matmul: Matmul,
     /// Whether all weights learn, unless the model comes with an adapter.
     pub(crate) learns: bool,
 }
@@ -180,6 +185,13 @@ pub(crate) struct Policy {
 impl Policy {
     /// Loads a model.
     pub(crate) fn load(source: &Source<'_>) -> Result<Self> {
+        let mut policy = Self::find(source)?;
+        let precision = source.matmul.precision(&policy.model);
+        policy.model.set_matmul_precision(precision);
+        Ok(policy)
+    }
+
+    fn find(source: &Source<'_>) -> Result<Self> {
         if let Some(embedded) = EMBEDDED.iter().find(|e| e.name == source.name) {
             if source.chat == Chat::Always {
                 bail!("an embedded model has no chat template; use chat `auto` or `never`");
@@ -432,7 +444,9 @@ impl Policy {
     /// Puts back what was learnt and saved in `dir`.
     pub(crate) fn restore(&mut self, dir: &Path) -> Result<()> {
         if self.model.adapter().is_none() {
+            let precision = self.model.matmul_precision();
             self.model = Model::load(dir, Hold::Learning)?;
+            self.model.set_matmul_precision(precision);
             return Ok(());
         }
         self.model.drop_adapter();

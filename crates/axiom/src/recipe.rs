@@ -10,7 +10,7 @@ use model::AdapterSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    dtype::{LoadDtype, SaveDtype},
+    dtype::{LoadDtype, Matmul, SaveDtype},
     method::Method,
     policy::{Chat, Policy, Source, check_stop},
     seed::Seed,
@@ -112,6 +112,7 @@ pub(crate) struct ModelRecipe {
     pub(crate) path: String,
     pub(crate) chat: Chat,
     pub(crate) load_dtype: LoadDtype,
+    pub(crate) matmul_precision: Matmul,
     pub(crate) save_dtype: SaveDtype,
     pub(crate) adapter: AdapterRecipe,
 }
@@ -292,9 +293,9 @@ impl Recipe {
 
     /// The model that the run starts from.
     pub(crate) fn source(&self, offline: bool) -> Source<'_> {
-        let ModelRecipe { path, chat, load_dtype, adapter, .. } = &self.model;
+        let ModelRecipe { path, chat, load_dtype, matmul_precision, adapter, .. } = &self.model;
         let (chat, dtype, learns) = (*chat, *load_dtype, adapter.r == 0);
-        Source { name: path, chat, offline, dtype, learns }
+        Source { name: path, chat, offline, dtype, matmul: *matmul_precision, learns }
     }
 
     /// The policy that the run starts from, with the adapter that it learns by.

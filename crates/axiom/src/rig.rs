@@ -436,6 +436,7 @@ impl Rig {
         let facts = serde_json::json!({
             "parameters": self.policy.model.n_weights(),
             "parameters_trained": self.policy.model.layout.len(),
+            "arithmetic": self.policy.model.matmul_precision().arithmetic(),
             "sandbox": facts.tier.name(),
             "sandbox_command": facts.command,
             "python": facts.python.version,

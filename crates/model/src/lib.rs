@@ -34,7 +34,8 @@ pub use layout::{Entry, Layout};
 pub use memory::{Decoding, Load, Memory, stored_precision};
 pub use model::{Hold, Model};
 pub use ops::{
-    AdamW, Cpu, Isa, MatmulPrecision, Precision, Unit, adamw, seam, seam::Ops, sum_of_squares, team,
+    AdamW, CacheLines, Cpu, Isa, MatmulPrecision, Precision, Unit, adamw, seam, seam::Ops,
+    sum_of_squares, team,
 };
 pub use share::{share, share_with};
 pub use tape::{Hidden, Slopes, Tape};

@@ -7,7 +7,7 @@ use crate::{
     adapter::Adapter,
     layout::{Flat, LinearPlace, Places},
     linear::Linear,
-    ops::{MatmulPrecision, Matrix, Precision},
+    ops::{Frozen, MatmulPrecision, Matrix, Precision},
     seam::{Part, Table},
     share,
 };
@@ -112,6 +112,9 @@ impl Model {
     /// How exactly the matrices of linear layers and the output layer are multiplied from now on,
     /// by the adapter's too. Attention always computes in float32.
     pub fn set_matmul_precision(&mut self, precision: MatmulPrecision) {
+        if precision == self.ops.precision {
+            return;
+        }
         self.ops.precision = precision;
         let plan = precision.plan();
         self.head.set_plan(plan);
@@ -122,6 +125,16 @@ impl Model {
             self.repack(1);
         }
         self.repack_adapter();
+    }
+
+    /// How exactly they are multiplied.
+    pub fn matmul_precision(&self) -> MatmulPrecision {
+        self.ops.precision
+    }
+
+    /// How the matrices of linear layers are held, if they do not learn.
+    pub fn held(&self) -> Option<Precision> {
+        self.linears.first()?.q.matrix.frozen().map(Frozen::precision)
     }
 
     /// The same model where `ops` computes it, one matrix after the other.

@@ -1,7 +1,7 @@
 //! `axiom doctor`: what this machine offers.
 
 use anyhow::Result;
-use model::Isa;
+use model::{Isa, Unit};
 use serde_json::json;
 
 use super::{put, show};
@@ -22,6 +22,7 @@ pub(crate) fn run(machine: &Machine, json: bool) -> Result<bool> {
             "tier": probe.tier.map(verify::Tier::name),
             "problem": probe.problem,
             "cpu": Isa::detect().name(),
+            "bfloat16": Unit::detect().map(Unit::name),
             "threads": machine.threads,
         }))?;
         return Ok(probe.tier.is_some());
@@ -38,6 +39,8 @@ pub(crate) fn run(machine: &Machine, json: bool) -> Result<bool> {
     if let Some(problem) = &probe.problem {
         show(&format!("problem   {problem}\n"))?;
     }
-    show(&format!("cpu       {}, {} threads\n", Isa::detect().name(), machine.threads))?;
+    let unit =
+        Unit::detect().map_or(String::new(), |unit| format!(", bfloat16 on {}", unit.name()));
+    show(&format!("cpu       {}{unit}, {} threads\n", Isa::detect().name(), machine.threads))?;
     Ok(probe.tier.is_some())
 }

@@ -1,6 +1,9 @@
 //! Numbers that begin at a cache line: a register that is loaded from two lines costs two loads.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    ops::{Deref, DerefMut},
+};
 
 /// Numbers of a cache line.
 const LINE: usize = 16;
@@ -69,5 +72,35 @@ impl<T> DerefMut for Aligned<T> {
         const { assert!(size_of::<Line<T>>() == LINE * size_of::<T>()) };
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// The system's allocator, but what takes a page or more begins at a cache line: activations are
+/// plain vectors, and a program that multiplies many of them wants this as its global allocator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CacheLines;
+
+/// The layout that is asked for in the place of `layout`.
+fn aligned(layout: Layout) -> Layout {
+    let align = if layout.size() < 4096 { layout.align() } else { align_of::<Line<f32>>() };
+    layout.align_to(align).unwrap_or(layout)
+}
+
+// SAFETY: the system's allocator with a layout that is a function of the one asked for; `realloc`
+// is the default, which asks this one for new memory and copies.
+unsafe impl GlobalAlloc for CacheLines {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(aligned(layout)) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(aligned(layout)) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: it was allocated with this very layout.
+        unsafe { System.dealloc(at, aligned(layout)) }
     }
 }

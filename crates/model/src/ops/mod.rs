@@ -9,6 +9,8 @@
 
 use std::sync::OnceLock;
 
+use crate::ModelError;
+
 mod aligned;
 mod attention;
 mod blocks;
@@ -29,6 +31,7 @@ mod team;
 mod units;
 
 use aligned::Aligned;
+pub use aligned::CacheLines;
 pub use cpu::Cpu;
 pub(crate) use frozen::Frozen;
 pub use frozen::Precision;
@@ -40,6 +43,9 @@ pub use optimizer::{AdamW, adamw, sum_of_squares};
 use softmax::softmax;
 pub use team::team;
 pub use units::{MatmulPrecision, Unit};
+
+static FOUND: OnceLock<Isa> = OnceLock::new();
+static LIMIT: OnceLock<Isa> = OnceLock::new();
 
 /// An instruction set for which the kernels are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +63,17 @@ pub enum Isa {
 impl Isa {
     /// The best one this machine runs.
     pub fn detect() -> Self {
-        static FOUND: OnceLock<Isa> = OnceLock::new();
         *FOUND.get_or_init(Self::probe)
+    }
+
+    /// Says not to use more than this, so that a machine can be measured as a lesser one; with
+    /// [`Isa::Avx512`], no unit for bfloat16. To be called before anything is computed.
+    ///
+    /// # Errors
+    /// If something was.
+    pub fn limit(self) -> Result<(), ModelError> {
+        let late = || ModelError::Input("the instruction set is chosen already".to_string());
+        LIMIT.set(self).ok().filter(|()| FOUND.get().is_none()).ok_or_else(late)
     }
 
     /// Its name, for people.
@@ -78,9 +93,9 @@ impl Isa {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        match (avx2, avx512) {
-            (true, true) => Self::Avx512,
-            (true, false) => Self::Avx2,
+        match LIMIT.get().copied().unwrap_or(Self::Avx512) {
+            Self::Avx512 if avx2 && avx512 => Self::Avx512,
+            Self::Avx512 | Self::Avx2 if avx2 => Self::Avx2,
             _ => Self::Portable,
         }
     }

@@ -121,7 +121,6 @@ pub(super) fn shared(
     let place = Place(y.as_mut_ptr());
     let each = output.div_ceil(threads).next_multiple_of(NR);
     (0..output.div_ceil(each)).into_par_iter().for_each(|part| {
-        let place = place;
         let (first, n) = (part * each, each.min(output - part * each));
         let mut own = OWN.take();
         let y = own.grown(rows * n);

@@ -52,7 +52,10 @@ impl Unit {
 
     #[cfg(target_arch = "x86_64")]
     fn probe() -> Option<Self> {
-        if Isa::detect() != Isa::Avx512 || !is_x86_feature_detected!("avx512bf16") {
+        if super::LIMIT.get().is_some()
+            || Isa::detect() != Isa::Avx512
+            || !is_x86_feature_detected!("avx512bf16")
+        {
             return None;
         }
         Some(if amx::admitted() { Self::Amx } else { Self::Avx512Bf16 })
