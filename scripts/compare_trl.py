@@ -1,6 +1,6 @@
 """One GRPO step on the embedded model: ours, sandbox included, beside TRL's GRPOTrainer with a reward that costs nothing.
 
-    python3 scripts/compare_trl.py [--axiom target/release/axiom] [--steps 5]
+    python3 scripts/compare_trl.py [--axiom target/release/axiom] [--steps 5] [--set KEY=VALUE]...
 
 Both take 8 prompts with 16 completions of at most 90 tokens, sampled at temperature 1 from the same weights, in f32 on
 two threads, and make one update from them. TRL gets the prompts of our tasks as text and pays a completion for its
@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 PROMPTS, GROUP, TOKENS = 8, 16, 90
 
 
-def ours(axiom, steps):
+def ours(axiom, steps, more):
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         settings = [
@@ -38,6 +38,7 @@ def ours(axiom, steps):
             "learn.beta=0",
             "learn.skip_silent_groups=false",
             "eval.tasks_per_family=1",
+            *more,
         ]
         command = [axiom, "run", "--out", out, "--threads", "2", "--json"]
         for setting in settings:
@@ -130,12 +131,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--axiom", default=str(HERE.parent / "target" / "release" / "axiom"))
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for our side")
     parser.add_argument("--theirs", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.theirs:
         print(json.dumps(theirs(json.loads(args.theirs), args.steps)))
         return
-    sides = [ours(args.axiom, args.steps)]
+    sides = [ours(args.axiom, args.steps, args.set)]
     command = [sys.executable, __file__, "--steps", str(args.steps), "--theirs", json.dumps(prompts(args.axiom))]
     env = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
