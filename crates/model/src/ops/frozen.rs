@@ -9,6 +9,7 @@ use super::{
     Aligned,
     blocks::{RightBlocks, pack_left, pair_rows, turn},
     gemm::{NR, Right, round_up},
+    turn::turn_pairs,
     units::{self, SIDE},
 };
 
@@ -385,16 +386,16 @@ impl Rounded<'_> {
 
     /// Writes the same: pairs of outputs of an input.
     fn turned(&self, panel: usize, inputs: usize, out: &mut [u32]) {
-        let mut paired = [0; 2 * units::BLOCK];
-        let paired = &mut paired[..out.len()];
         if let Numbers::Bfloat16(x) = &self.matrix.numbers {
             let deep = self.matrix.input.div_ceil(SIDE);
-            let from = &x[(panel * deep + inputs) * units::BLOCK..][..units::BLOCK];
-            pair_outputs(from, paired);
-        } else {
-            let square = self.square(panel, inputs);
-            pack_left(&square, NR, SIDE, NR, self.pieces, paired);
+            let (blocks, _) = x.as_chunks();
+            let (out, _) = out.as_chunks_mut();
+            return turn_pairs(&blocks[panel * deep + inputs], &mut out[0]);
         }
+        let square = self.square(panel, inputs);
+        let mut paired = [0; 2 * units::BLOCK];
+        let paired = &mut paired[..out.len()];
+        pack_left(&square, NR, SIDE, NR, self.pieces, paired);
         for (from, to) in paired.chunks(units::BLOCK).zip(out.chunks_mut(units::BLOCK)) {
             turn(from, NR / 2, to);
         }
@@ -440,25 +441,6 @@ impl RightBlocks for Rounded<'_> {
             }
         }
         out
-    }
-}
-
-super::kernel! {
-    /// Pairs of inputs of each of 32 outputs, as pairs of outputs of each of 32 inputs.
-    fn pair_outputs / pair_outputs_body (from: &[u32], to: &mut [u32])
-}
-
-#[inline(always)]
-fn pair_outputs_body<const F: bool>(from: &[u32], to: &mut [u32]) {
-    let (from, to) = (from.as_chunks::<NR>().0, to.as_chunks_mut::<NR>().0);
-    for (from, to) in from.iter().zip(to) {
-        let (lower, upper) = to.split_at_mut(NR / 2);
-        for (q, x) in lower.iter_mut().enumerate() {
-            *x = from[2 * q] & 0xFFFF | from[2 * q + 1] << 16;
-        }
-        for (q, x) in upper.iter_mut().enumerate() {
-            *x = from[2 * q] >> 16 | from[2 * q + 1] & 0xFFFF_0000;
-        }
     }
 }
 

@@ -28,6 +28,7 @@ pub mod seam;
 mod softmax;
 mod swiglu;
 mod team;
+mod turn;
 mod units;
 
 use aligned::Aligned;
