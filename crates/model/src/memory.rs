@@ -170,7 +170,7 @@ impl<'a> Memory<'a> {
 
     /// Logits of the output layer that exist at once.
     fn logits(&self, targets: usize) -> usize {
-        if targets == 0 { 0 } else { HEAD_ROWS * self.config.vocab_size }
+        targets.min(HEAD_ROWS) * self.config.vocab_size
     }
 
     /// Activations that one thread holds for a forward and a backward pass.

@@ -3,13 +3,14 @@
 //! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
 
 use super::{
-    Matrix, Panels, View, fma, kernel, lane_sums,
+    Matrix, Panels, View, fma, grown, kernel, lane_sums,
     seam::{Found, Stats, TargetSlopes},
     softmax,
 };
 
-/// Rows of logits that exist at once.
-pub(crate) const HEAD_ROWS: usize = 128;
+/// Most rows of logits that exist at once: the weights of a large vocabulary are read once for
+/// each so many.
+pub(crate) const HEAD_ROWS: usize = 512;
 
 /// Buffers that grow once.
 #[derive(Debug, Default)]
@@ -91,9 +92,9 @@ pub(super) fn log_probs(
     let mut next = targets.iter().peekable();
     for (c, x) in x.chunks(HEAD_ROWS * width).enumerate() {
         let rows = x.len() / width;
-        s.logits.resize(HEAD_ROWS * vocab, 0.0);
-        head.apply(x, &mut s.logits, rows, false);
-        for (r, row) in s.logits.chunks(vocab).take(rows).enumerate() {
+        let logits = grown(&mut s.logits, rows * vocab);
+        head.apply(x, logits, rows, false);
+        for (r, row) in logits.chunks(vocab).enumerate() {
             let stats = log_softmax_stats(row, inverse_temperature);
             found.stats.push(stats);
             while let Some((_, token)) = next.next_if(|t| t.0 == c * HEAD_ROWS + r) {
@@ -118,9 +119,9 @@ pub(super) fn log_probs_backward(
     let chunk = HEAD_ROWS * width;
     for (c, (x, dx)) in x.chunks(chunk).zip(dx.chunks_mut(chunk)).enumerate() {
         let rows = x.len() / width;
-        s.logits.resize(HEAD_ROWS * vocab, 0.0);
-        head.apply(x, &mut s.logits, rows, false);
-        for (r, row) in s.logits.chunks_mut(vocab).take(rows).enumerate() {
+        let logits = grown(&mut s.logits, rows * vocab);
+        head.apply(x, logits, rows, false);
+        for (r, row) in logits.chunks_mut(vocab).enumerate() {
             let i = c * HEAD_ROWS + r;
             let mut here = next.clone();
             let (mut total, mut tilt) = (0.0, 0.0);
@@ -138,9 +139,9 @@ pub(super) fn log_probs_backward(
                 row[*token as usize] += g * inverse_temperature;
             }
         }
-        head.pull(&s.logits, dx, rows, false);
+        head.pull(logits, dx, rows, false);
         let Some(dweight) = dweight.as_deref_mut() else { continue };
         s.hidden.pack(View::rows(x, width), rows, width);
-        head.weigh(&s.logits, &s.hidden, dweight, rows);
+        head.weigh(logits, &s.hidden, dweight, rows);
     }
 }
