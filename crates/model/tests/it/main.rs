@@ -10,5 +10,6 @@ mod dropout;
 mod frozen;
 mod golden;
 mod naive;
+mod precision;
 mod seam;
 mod tokenizing;
