@@ -16,9 +16,6 @@ use crate::{Filter, StopStrings};
 const PART_ROWS: usize = 16;
 /// Most rows that one thread decodes together.
 pub const ROWS_MAX: usize = 64;
-/// Weights of a model that no cache holds: to read them is what a token costs, so that threads
-/// read a part of them each instead of decoding rows of their own.
-const TEAM_WEIGHTS: usize = 32 << 20;
 
 /// How tokens are drawn.
 #[derive(Debug, Clone)]
@@ -99,7 +96,7 @@ pub fn generate(
         Decoder::check(model, &request.prompt, sampling.completion_tokens_max)?;
     }
     let n_rows: usize = requests.iter().map(|r| r.seeds.len()).sum();
-    let as_team = threads > 1 && model.n_weights() >= TEAM_WEIGHTS;
+    let as_team = threads > 1 && model.is_large();
     let n_workers = if as_team { 1 } else { threads.clamp(1, n_rows.max(1)) };
     let rows_max = n_rows.div_ceil(n_workers).clamp(1, ROWS_MAX);
     let queue = Queue::of(requests, rows_max.min(PART_ROWS));

@@ -5,7 +5,7 @@
 //! order: the result has the same bits for any number of threads, and no thread ever waits for
 //! another inside a step.
 
-use model::{Model, ModelError, Slopes, Tape, seam::mix, share, share_with};
+use model::{Model, ModelError, Slopes, Tape, seam::mix, share, share_with, team};
 
 use crate::{batch::Part, learner::Threads, objective::Tally, value_head::ValueHead};
 
@@ -77,12 +77,26 @@ pub(crate) struct Net<'a> {
 }
 
 impl Lanes {
-    /// A tape for each thread that finds work among `n` pieces.
-    pub(crate) fn tapes(&mut self, Threads(threads): Threads, n: usize) -> &mut [Tape] {
-        let threads = threads.clamp(1, n.max(1));
+    /// Calls `work` on every item, each on a thread with a tape of its own. Where a large model has
+    /// more threads than items, one item follows the other and threads share its products.
+    pub(crate) fn each<T: Send>(
+        &mut self,
+        model: &Model,
+        Threads(threads): Threads,
+        items: impl ExactSizeIterator<Item = T> + Send,
+        work: impl Fn(&mut Tape, T) + Sync,
+    ) {
+        let as_team = model.is_large() && items.len() < threads;
+        let tapes = if as_team { 1 } else { threads.clamp(1, items.len().max(1)) };
         let tape = || Tape::recomputing(self.recompute);
-        self.tapes.resize_with(threads.max(self.tapes.len()), tape);
-        &mut self.tapes[..threads]
+        self.tapes.resize_with(tapes.max(self.tapes.len()), tape);
+        match as_team {
+            true => {
+                let tape = &mut self.tapes[0];
+                team(threads, || items.for_each(|item| work(tape, item)));
+            }
+            false => share_with(&mut self.tapes[..tapes], items, work),
+        }
     }
 
     /// Leaves the gradient of all parts in the first lane, where [`Lanes::total`] finds it.
@@ -97,7 +111,7 @@ impl Lanes {
         let mut lanes = std::mem::take(&mut self.lanes);
         lanes.resize_with(n_lanes.max(lanes.len()), Lane::default);
         let mine = lanes.iter_mut().take(n_lanes).enumerate();
-        share_with(self.tapes(threads, n_lanes), mine, |tape, (i, lane)| {
+        self.each(net.model, threads, mine, |tape, (i, lane)| {
             lane.run(net, parts.iter().skip(i).step_by(n_lanes), score, tape);
         });
         self.lanes = lanes;

@@ -1,6 +1,6 @@
 //! A batch under given weights, forward only: what old and reference log-probs come from.
 
-use model::{ModelError, Tape, share_with};
+use model::{ModelError, Tape};
 
 use crate::{
     Batch,
@@ -30,8 +30,7 @@ pub(crate) fn score(
     let parts = batch.parts(PART_TOKENS, 1);
     let mut found: Vec<Result<Vec<Score>, ModelError>> =
         parts.iter().map(|_| Ok(Vec::new())).collect();
-    let tapes = lanes.tapes(threads, parts.len());
-    share_with(tapes, parts.iter().zip(&mut found), |tape, (part, found)| {
+    lanes.each(net.model, threads, parts.iter().zip(&mut found), |tape, (part, found)| {
         *found = net.model.score(&part.chunk, net.temperature, tape).map(|()| {
             let mut at = 0;
             let each = part.sequences.iter().map(|s| {

@@ -200,6 +200,12 @@ impl<O: Ops> Model<O> {
         self.base.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum()
     }
 
+    /// Whether it has weights that no cache holds: to read them is what a token costs, so that
+    /// threads do better to share products ([`crate::team`]) than to take few rows each.
+    pub fn is_large(&self) -> bool {
+        self.n_weights() >= 32 << 20
+    }
+
     /// Whether no weight learns but those of an adapter.
     pub fn is_frozen(&self) -> bool {
         self.places.head.is_empty()

@@ -92,50 +92,48 @@ impl Matrix {
     pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], rows: usize, accumulate: bool) {
         let sizes = ((x, self.input), (y, self.output));
         shared(sizes.0, sizes.1, rows, accumulate, |x, y, rows, columns| {
-            self.columns(x, y, rows, columns, accumulate);
+            self.product(false, x, y, (rows, self.input, columns), accumulate);
         });
     }
 
-    /// Columns `first` to `first + n` of that.
-    fn columns(
+    /// `dx (+)= dy W`, shared out likewise.
+    pub(crate) fn pull(&self, dy: &[f32], dx: &mut [f32], rows: usize, accumulate: bool) {
+        let sizes = ((dy, self.output), (dx, self.input));
+        shared(sizes.0, sizes.1, rows, accumulate, |dy, dx, rows, columns| {
+            self.product(true, dy, dx, (rows, self.output, columns), accumulate);
+        });
+    }
+
+    /// Columns `first` to `first + n` of the product of `rows` rows of `k` with `W^T`, or with W
+    /// where it is `plain`.
+    fn product(
         &self,
+        plain: bool,
         x: &[f32],
         y: &mut [f32],
-        rows: usize,
-        (first, n): (usize, usize),
+        (rows, k, (first, n)): (usize, usize, (usize, usize)),
         accumulate: bool,
     ) {
-        let (shape, a) = ((rows, n, self.input), View::rows(x, self.input));
+        let (shape, a) = ((rows, n, k), View::rows(x, k));
         match (&self.held, self.plan) {
-            (Held::Panels([w, _]), _) => {
-                gemm(y, n, shape, a, FromColumn(w.rhs(), first), accumulate);
+            (Held::Panels(w), _) => {
+                let b = w[usize::from(plain)].rhs();
+                gemm(y, n, shape, a, FromColumn(b, first), accumulate);
             }
-            (Held::Blocks([w, _]), Some(p)) => {
-                multiply(p, (y, n), shape, a, FromColumn(w, first), accumulate);
+            (Held::Blocks(w), Some(plan)) => {
+                let b = &w[usize::from(plain)];
+                multiply(plan, (y, n), shape, a, FromColumn(b, first), accumulate);
             }
-            (Held::Frozen(w), Some(p)) => {
-                let b = Rounded { matrix: w, pieces: p.pieces, plain: false };
-                multiply(p, (y, n), shape, a, FromColumn(b, first), accumulate);
+            (Held::Frozen(matrix), Some(plan)) => {
+                let b = Rounded { matrix, pieces: plan.pieces, plain };
+                multiply(plan, (y, n), shape, a, FromColumn(b, first), accumulate);
+            }
+            (Held::Frozen(w), None) if plain => {
+                gemm(y, n, shape, a, FromColumn(Plain(w), first), accumulate);
             }
             (Held::Frozen(w), None) => {
                 gemm(y, n, shape, a, FromColumn(Transposed(w), first), accumulate);
             }
-            (Held::Blocks(_), None) => unreachable!("packed after the plan was changed"),
-        }
-    }
-
-    /// `dx (+)= dy W`.
-    pub(crate) fn pull(&self, dy: &[f32], dx: &mut [f32], rows: usize, accumulate: bool) {
-        let (n, shape) = (self.input, (rows, self.input, self.output));
-        let a = View::rows(dy, self.output);
-        match (&self.held, self.plan) {
-            (Held::Panels([_, w]), _) => gemm(dx, n, shape, a, w.rhs(), accumulate),
-            (Held::Blocks([_, w]), Some(p)) => multiply(p, (dx, n), shape, a, w, accumulate),
-            (Held::Frozen(w), Some(p)) => {
-                let b = Rounded { matrix: w, pieces: p.pieces, plain: true };
-                multiply(p, (dx, n), shape, a, b, accumulate);
-            }
-            (Held::Frozen(w), None) => gemm(dx, n, shape, a, Plain(w), accumulate),
             (Held::Blocks(_), None) => unreachable!("packed after the plan was changed"),
         }
     }

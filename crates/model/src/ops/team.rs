@@ -96,7 +96,7 @@ impl<B: RightBlocks> RightBlocks for FromColumn<B> {
     }
 }
 
-/// Calls `product(x, y, rows, (first, columns))` for parts of `y (+)= x W^T`: some of its rows, and
+/// Calls `product(x, y, rows, (first, columns))` for parts of a product `y` of `x` with a matrix: some of its rows, and
 /// columns from the first on. The `x` of a part has its rows, of `input` floats each, and its `y`
 /// has its columns alone.
 pub(super) fn shared(

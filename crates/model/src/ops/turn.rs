@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn it_is_the_plain_transpose_and_its_own_inverse() {
-        let from: [u32; BLOCK] = std::array::from_fn(|i| (2 * i as u32 + 1) << 16 | 2 * i as u32);
+        let from: [u32; BLOCK] =
+            std::array::from_fn(|i| ((2 * i as u32 + 1) << 16) | (2 * i as u32));
         let (mut to, mut plain, mut back) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
         turn_pairs(&from, &mut to);
         plainly(&from, &mut plain);
