@@ -97,9 +97,14 @@ fn overlay(base: &mut Table, over: Table, path: &str) -> Result<()> {
             (old @ Value::Float(_), Value::Integer(n)) => *old = Value::Float(n as f64),
             (old, new) if old.same_type(&new) => *old = new,
             (old, new) => {
-                bail!("`{full}` must be a {}, not a {}", old.type_str(), new.type_str());
+                bail!("`{full}` must be {}, not {}", a(old.type_str()), a(new.type_str()));
             }
         }
     }
     Ok(())
+}
+/// A noun with its article.
+fn a(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
 }
