@@ -239,6 +239,7 @@ fn packed(block: View<'_>, (mc, kc): (usize, usize), mr: usize, multiply: impl F
 }
 
 /// One call of a kernel: a few rows of A against one panel of B.
+#[derive(Clone, Copy)]
 struct Tile {
     rows: usize,
     cols: usize,
@@ -289,7 +290,7 @@ fn kernel() -> (Kernel, usize) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => (x86::avx512, 8),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => (x86::avx2, 3),
+        Isa::Avx2 => (x86::avx2, 6),
         _ => (portable::<{ cfg!(target_arch = "aarch64") }>, 2),
     }
 }
@@ -395,46 +396,55 @@ mod x86 {
     /// See [`super::Kernel`]; the machine must have AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(t: &Tile, c: *mut f32, ldc: usize) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe {
-            match t.rows {
-                1 => rows256::<1>(t, c, ldc),
-                2 => rows256::<2>(t, c, ldc),
-                _ => rows256::<3>(t, c, ldc),
+        // Half a panel at a time: two registers of B stay beside twelve of C.
+        for half in [0, 16] {
+            let t = &Tile { b: t.b.wrapping_add(half), ..*t };
+            // SAFETY: the caller's promise is passed on.
+            unsafe {
+                match t.rows {
+                    1 => rows256::<1>(t, c.add(half), ldc),
+                    2 => rows256::<2>(t, c.add(half), ldc),
+                    3 => rows256::<3>(t, c.add(half), ldc),
+                    4 => rows256::<4>(t, c.add(half), ldc),
+                    5 => rows256::<5>(t, c.add(half), ldc),
+                    _ => rows256::<6>(t, c.add(half), ldc),
+                }
             }
         }
     }
 
     /// # Safety
-    /// See [`super::Kernel`]; the machine must have AVX2 and FMA.
+    /// See [`super::Kernel`], for 16 columns; the machine must have AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     unsafe fn rows256<const M: usize>(t: &Tile, c: *mut f32, ldc: usize) {
         // SAFETY: the caller gives pointers that cover the tile.
         unsafe {
-            let mut acc: [[__m256; 4]; M] = [[_mm256_setzero_ps(); 4]; M];
+            let mut acc: [[__m256; 2]; M] = [[_mm256_setzero_ps(); 2]; M];
             if t.load {
                 for (r, acc) in acc.iter_mut().enumerate() {
-                    for (q, acc) in acc.iter_mut().enumerate() {
-                        *acc = _mm256_loadu_ps(c.add(r * ldc + 8 * q));
-                    }
+                    acc[0] = _mm256_loadu_ps(c.add(r * ldc));
+                    acc[1] = _mm256_loadu_ps(c.add(r * ldc + 8));
                 }
             }
             let (mut a, mut b) = (t.a, t.b);
+            let mut a3 = a.wrapping_add(opaque(3 * t.rs));
             for _ in 0..t.k {
+                let b0 = _mm256_loadu_ps(b);
+                let b1 = _mm256_loadu_ps(b.add(8));
                 for (r, acc) in acc.iter_mut().enumerate() {
-                    let x = _mm256_set1_ps(*a.add(r * t.rs));
-                    for (q, acc) in acc.iter_mut().enumerate() {
-                        *acc = _mm256_fmadd_ps(x, _mm256_loadu_ps(b.add(8 * q)), *acc);
-                    }
+                    let base = if r < 3 { a } else { a3 };
+                    let x = _mm256_set1_ps(*base.add(r % 3 * t.rs));
+                    acc[0] = _mm256_fmadd_ps(x, b0, acc[0]);
+                    acc[1] = _mm256_fmadd_ps(x, b1, acc[1]);
                 }
                 a = a.wrapping_add(t.cs);
+                a3 = a3.wrapping_add(t.cs);
                 b = b.wrapping_add(t.ldb);
             }
             for (r, acc) in acc.iter().enumerate() {
-                for (q, acc) in acc.iter().enumerate() {
-                    _mm256_storeu_ps(c.add(r * ldc + 8 * q), *acc);
-                }
+                _mm256_storeu_ps(c.add(r * ldc), acc[0]);
+                _mm256_storeu_ps(c.add(r * ldc + 8), acc[1]);
             }
         }
     }
@@ -462,7 +472,7 @@ mod tests {
         let mut kernels: Vec<(Kernel, usize)> = vec![(portable::<false>, 2), kernel()];
         #[cfg(target_arch = "x86_64")]
         if Isa::detect() != Isa::Portable {
-            kernels.push((x86::avx2, 3));
+            kernels.push((x86::avx2, 6));
         }
         for (m, n, k) in [(1, 1, 1), (7, 33, 5), (8, 32, 16), (13, 70, 9), (3, 64, 40)] {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
