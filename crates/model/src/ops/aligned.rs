@@ -77,30 +77,91 @@ impl<T> DerefMut for Aligned<T> {
 
 /// The system's allocator, but what takes a page or more begins at a cache line: activations are
 /// plain vectors, and a program that multiplies many of them wants this as its global allocator.
+///
+/// It asks for a line more and says before the block where the system's begins. The system's own
+/// way of aligning leaves holes behind that add up over a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CacheLines;
 
-/// The layout that is asked for in the place of `layout`.
-fn aligned(layout: Layout) -> Layout {
-    let align = if layout.size() < 4096 { layout.align() } else { align_of::<Line<f32>>() };
-    layout.align_to(align).unwrap_or(layout)
+const LINE_BYTES: usize = align_of::<Line<f32>>();
+
+/// What the system is asked for in the place of a block, if that is to be moved to a line.
+fn widened(layout: Layout) -> Option<Layout> {
+    let moved = layout.size() >= 4096 && layout.align() <= LINE_BYTES;
+    let size = layout.size().checked_add(LINE_BYTES).filter(|_| moved)?;
+    Layout::from_size_align(size, align_of::<usize>()).ok()
 }
 
-// SAFETY: the system's allocator with a layout that is a function of the one asked for; `realloc`
-// is the default, which asks this one for new memory and copies.
+/// The first line after the beginning of a block, or nothing for nothing.
+///
+/// # Safety
+/// The block must be one that [`widened`] asks for.
+unsafe fn to_line(begin: *mut u8) -> *mut u8 {
+    if begin.is_null() {
+        return begin;
+    }
+    // SAFETY: a block begins at a multiple of a word, so there is a word before the next line, and
+    // the block is a line longer than what is wanted of it.
+    unsafe {
+        let at = begin.add(LINE_BYTES - begin.addr() % LINE_BYTES);
+        at.cast::<usize>().sub(1).write(at.addr() - begin.addr());
+        at
+    }
+}
+
+// SAFETY: blocks are the system's, or lie in them as `to_line` says; which of the two follows from
+// the layout. `realloc` is the default, which asks for a new block and copies.
 unsafe impl GlobalAlloc for CacheLines {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
-        unsafe { System.alloc(aligned(layout)) }
+        unsafe {
+            match widened(layout) {
+                Some(wide) => to_line(System.alloc(wide)),
+                None => System.alloc(layout),
+            }
+        }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(aligned(layout)) }
+        unsafe {
+            match widened(layout) {
+                Some(wide) => to_line(System.alloc_zeroed(wide)),
+                None => System.alloc_zeroed(layout),
+            }
+        }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: it was allocated with this very layout.
-        unsafe { System.dealloc(at, aligned(layout)) }
+        // SAFETY: the caller's promise; what `to_line` wrote is before the block.
+        unsafe {
+            match widened(layout) {
+                Some(wide) => System.dealloc(at.sub(at.cast::<usize>().sub(1).read()), wide),
+                None => System.dealloc(at, layout),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_begin_at_lines_and_go_back() {
+        for size in [1, 4095, 4096, 5000, 1 << 20] {
+            for align in [1, 8, 64, 128] {
+                let layout = Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>());
+                // SAFETY: the block is written within its size, and goes back with its layout.
+                unsafe {
+                    let at = CacheLines.alloc_zeroed(layout);
+                    assert!(at.addr().is_multiple_of(align));
+                    assert!(layout.size() < 4096 || at.addr().is_multiple_of(LINE_BYTES));
+                    assert!((0..layout.size()).all(|i| *at.add(i) == 0));
+                    at.write_bytes(7, layout.size());
+                    CacheLines.dealloc(at, layout);
+                }
+            }
+        }
     }
 }
