@@ -285,13 +285,8 @@ impl<O: Ops> Model<O> {
         self.learn((&w.down, &at.down), (&s.dx, n), (&t.hidden, packed), grads, low);
         w.down.pull(ops, (&s.dx, n), (&mut t.hidden, Out::Write), low);
         ops.swiglu_backward(&mut t.gate, &mut t.up, &t.hidden);
-        ops.pack_rows((&t.norm2, n), packed);
-        ops.resize(&mut s.dmid, n * self.config.hidden_size);
         let parts = [(&w.gate, &at.gate, &t.gate), (&w.up, &at.up, &t.up)];
-        for ((linear, at, dy), out) in parts.into_iter().zip([Out::Write, Out::Add]) {
-            self.learn((linear, at), (dy, n), (&t.norm2, packed), grads, low);
-            linear.pull(ops, (dy, n), (&mut s.dmid, out), low);
-        }
+        self.inputs_backward(&parts, (&t.norm2, n), &mut s.dmid, grads, (packed, low));
         let norm = (&t.middle, self.weight(&at.norm2), &t.rstd2);
         let dw = self.norm_grads(&at.norm2, grads);
         ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.scratch);
@@ -323,13 +318,8 @@ impl<O: Ops> Model<O> {
         self.queries_keys_backward(layer, place, grads, tape);
         let (t, s) = (&mut tape.layers[place], &mut tape.stream);
         let (packed, low) = (&mut tape.packed, &mut tape.low);
-        ops.pack_rows((&t.norm1, n), packed);
-        ops.resize(&mut s.dmid, n * c.hidden_size);
         let parts = [(&w.q, &at.q, &s.dq), (&w.k, &at.k, &s.dk), (&w.v, &at.v, &s.dv)];
-        for ((linear, at, dy), out) in parts.into_iter().zip([Out::Write, Out::Add, Out::Add]) {
-            self.learn((linear, at), (dy, n), (&t.norm1, packed), grads, low);
-            linear.pull(ops, (dy, n), (&mut s.dmid, out), low);
-        }
+        self.inputs_backward(&parts, (&t.norm1, n), &mut s.dmid, grads, (packed, low));
         let norm = (&t.input, self.weight(&at.norm1), &t.rstd1);
         let dw = self.norm_grads(&at.norm1, grads);
         ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.scratch);
@@ -358,6 +348,25 @@ impl<O: Ops> Model<O> {
             let of = (raw, self.weight(norm), rstd);
             ops.rms_norm_backward(of, dy, dx, dw, &mut tape.scratch);
             std::mem::swap(dy, dx);
+        }
+    }
+
+    /// Takes the gradients of the outputs of linear layers back to the normalised rows `x` that
+    /// all of them read.
+    fn inputs_backward(
+        &self,
+        parts: &[(&Linear<O::Matrix>, &LinearPlace, &O::Buffer)],
+        (x, n): RowsOf<'_, O>,
+        dx: &mut O::Buffer,
+        grads: &mut O::Buffer,
+        (packed, low): (&mut O::Packed, &mut LowScratch<O>),
+    ) {
+        self.ops.pack_rows((x, n), packed);
+        self.ops.resize(dx, n * self.config.hidden_size);
+        for (i, (linear, at, dy)) in parts.iter().enumerate() {
+            self.learn((linear, at), (dy, n), (x, packed), grads, low);
+            let out = if i == 0 { Out::Write } else { Out::Add };
+            linear.pull(&self.ops, (dy, n), (dx, out), low);
         }
     }
 
