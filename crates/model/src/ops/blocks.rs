@@ -6,6 +6,7 @@ use super::{
     Aligned, NR, Panels, View,
     gemm::copy,
     kernel,
+    turn::turn,
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
@@ -13,10 +14,15 @@ use super::{
 /// second-level cache.
 const DEPTH: usize = 32;
 
+/// Rows that a panel is multiplied with while it is there: as many as stay in the cache.
+pub(super) const ROWS_KEPT: usize = 512;
+/// The same where the panel has to be written first.
+pub(super) const ROWS_WRITTEN: usize = 1024;
+
 /// A right-hand matrix, read in panels of [`SIDE`] columns.
 pub(crate) trait RightBlocks {
-    /// Rows of the left-hand matrix that are multiplied by a panel while it is there: as many as
-    /// stay in the cache, or more where panels have to be written.
+    /// Rows of the left-hand matrix that are multiplied by a panel while it is there:
+    /// [`ROWS_KEPT`] or [`ROWS_WRITTEN`].
     fn rows(&self) -> usize;
 
     /// Pieces in bfloat16 of which a number is the sum: 1 or 2.
@@ -56,7 +62,7 @@ impl Blocks {
 
 impl RightBlocks for &Blocks {
     fn rows(&self) -> usize {
-        512
+        ROWS_KEPT
     }
 
     fn pieces(&self) -> usize {
@@ -83,7 +89,7 @@ pub(crate) struct Rows<'a> {
 
 impl RightBlocks for Rows<'_> {
     fn rows(&self) -> usize {
-        1024
+        ROWS_WRITTEN
     }
 
     fn pieces(&self) -> usize {
@@ -240,16 +246,6 @@ fn pack_left_turned(x: View<'_>, (m, k): (usize, usize), pieces: usize, out: &mu
         pair_rows(&square, &mut paired[..pieces * BLOCK]);
         for (paired, out) in paired.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BLOCK)) {
             turn(paired, SIDE, out);
-        }
-    }
-}
-
-/// Transposes a block of pairs whose rows have `width`.
-pub(crate) fn turn(from: &[u32], width: usize, to: &mut [u32]) {
-    let height = BLOCK / width;
-    for (j, to) in to.chunks_exact_mut(height).enumerate() {
-        for (i, x) in to.iter_mut().enumerate() {
-            *x = from[i * width + j];
         }
     }
 }

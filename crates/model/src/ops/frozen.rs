@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use super::{
     Aligned,
-    blocks::{RightBlocks, pack_left, pair_rows, turn},
+    blocks::{ROWS_KEPT, ROWS_WRITTEN, RightBlocks, pack_left, pair_rows},
     gemm::{NR, Right, round_up},
-    turn::turn_pairs,
+    turn::{turn, turn_pairs},
     units::{self, SIDE},
 };
 
@@ -412,7 +412,7 @@ impl Rounded<'_> {
 
 impl RightBlocks for Rounded<'_> {
     fn rows(&self) -> usize {
-        if self.in_place().is_some() { 512 } else { 1024 }
+        if self.in_place().is_some() { ROWS_KEPT } else { ROWS_WRITTEN }
     }
 
     fn pieces(&self) -> usize {

@@ -96,9 +96,9 @@ impl<B: RightBlocks> RightBlocks for FromColumn<B> {
     }
 }
 
-/// Calls `product(x, y, rows, (first, columns))` for parts of a product `y` of `x` with a matrix: some of its rows, and
-/// columns from the first on. The `x` of a part has its rows, of `input` floats each, and its `y`
-/// has its columns alone.
+/// Calls `product(x, y, rows, (first, columns))` for parts of a product `y` of `x` with a matrix:
+/// some of its rows, and columns from the first on. The `x` of a part has its rows, of `input`
+/// floats each, and its `y` has its columns alone.
 pub(super) fn shared(
     (x, input): (&[f32], usize),
     (y, output): (&mut [f32], usize),

@@ -1,8 +1,19 @@
-//! The transpose of a block of pairs: what makes of `x W^T`'s blocks those of `dy W`.
+//! Transposes of blocks of pairs.
 
 use super::units::{BLOCK, SIDE};
 
-/// Pairs of inputs of each of 32 outputs, as pairs of outputs of each of 32 inputs.
+/// Transposes a block of pairs whose rows have `width`.
+pub(super) fn turn(from: &[u32], width: usize, to: &mut [u32]) {
+    let height = BLOCK / width;
+    for (j, to) in to.chunks_exact_mut(height).enumerate() {
+        for (i, x) in to.iter_mut().enumerate() {
+            *x = from[i * width + j];
+        }
+    }
+}
+
+/// Pairs of inputs of each of 32 outputs, as pairs of outputs of each of 32 inputs: what makes of
+/// `x W^T`'s blocks those of `dy W`.
 ///
 /// Two neighbouring pairs `(a0, a1), (b0, b1)` of a row become `(a0, b0), (a1, b1)`, and with the
 /// two as one element of 64 bits the block is transposed.
