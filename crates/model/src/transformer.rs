@@ -14,6 +14,9 @@ use crate::{
     tape::{Hidden, Keep, LayerTape},
 };
 
+/// A linear layer, where its weights are, and the gradient of its output.
+type Pulled<'a, O> = (&'a Linear<<O as Ops>::Matrix>, &'a LinearPlace, &'a <O as Ops>::Buffer);
+
 impl<O: Ops> Model<O> {
     /// Runs a chunk and leaves the log-prob and entropy of each target in the tape, at
     /// `temperature` (logits are divided by it).
@@ -355,7 +358,7 @@ impl<O: Ops> Model<O> {
     /// all of them read.
     fn inputs_backward(
         &self,
-        parts: &[(&Linear<O::Matrix>, &LinearPlace, &O::Buffer)],
+        parts: &[Pulled<'_, O>],
         (x, n): RowsOf<'_, O>,
         dx: &mut O::Buffer,
         grads: &mut O::Buffer,
