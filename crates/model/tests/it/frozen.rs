@@ -83,6 +83,22 @@ fn an_adapter_learns_the_same_on_a_frozen_model() {
     }
 }
 
+/// Some of the gradient of a loss against finite differences.
+pub(crate) fn check_slopes(name: &str, model: &Model, grads: &[f32], loss: impl Fn(&Model) -> f64) {
+    let n = grads.len();
+    for i in (0..n).step_by(n / 23) {
+        let moved = |by: f32| {
+            let mut model = model.clone();
+            model.update(1, |params| params[i] += by);
+            loss(&model)
+        };
+        let step = 1e-2;
+        let slope = (moved(step) - moved(-step)) / f64::from(2.0 * step);
+        let got = f64::from(grads[i]);
+        assert!((slope - got).abs() < 2e-2 * (1.0 + got.abs()), "{name} {i}: {got} {slope}");
+    }
+}
+
 /// The gradient on rounded weights, against finite differences.
 #[test]
 fn adapters_on_four_bits_have_the_right_gradient() {
@@ -106,18 +122,7 @@ fn adapters_on_four_bits_have_the_right_gradient() {
         each.map(|(l, s)| f64::from(*l) * f64::from(*s)).sum()
     };
     let grads = gradient(&model, &chunk, Tape::default());
-    let n = grads.len();
-    for i in (0..n).step_by(n / 23) {
-        let moved = |by: f32| {
-            let mut model = model.clone();
-            model.update(1, |params| params[i] += by);
-            loss(&model)
-        };
-        let step = 1e-2;
-        let slope = (moved(step) - moved(-step)) / f64::from(2.0 * step);
-        let got = f64::from(grads[i]);
-        assert!((slope - got).abs() < 2e-2 * (1.0 + got.abs()), "{i}: {got} {slope}");
-    }
+    check_slopes("qwen3-yarn", &model, &grads, loss);
 }
 
 /// Computing blocks twice changes memory, not numbers; a tape that kept nothing is refused.
