@@ -384,7 +384,7 @@ mod tests {
             |s: &str| format!("{:#}", Recipe::load("default", &[s.to_string()]).unwrap_err());
         assert!(error("learn.lrr=1").contains("unknown key `learn.lrr`; did you mean `learn.lr`?"));
         assert!(error("stpes=1").contains("did you mean `steps`?"));
-        assert!(error("steps=many").contains("`steps` must be a integer, not a string"));
+        assert!(error("steps=many").contains("`steps` must be an integer, not a string"));
         assert!(error("steps").contains("is not KEY=VALUE"));
         assert!(error("tasks.group_size=1").contains("group_size"));
     }
