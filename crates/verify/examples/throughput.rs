@@ -3,7 +3,9 @@
 //! `cargo run --release -p verify --example throughput [-- FLAGS]`:
 //! `--full` takes the peers through every program and number of tests, and not only through the
 //! edit distance; `--no-loops` leaves out the programs that loop; `--json FILE` writes the figures
-//! as lines of JSON too; `--seconds S` is the time for each cell (1 by default).
+//! as lines of JSON too; `--seconds S` is the time for each cell (1 by default); `--evalplus PYTHON`
+//! runs EvalPlus itself as well, in an interpreter that has it (`pip install --no-deps evalplus` and
+//! `pip install numpy psutil`).
 //!
 //! What a cell is: a program, its number of tests, and the share of runs that loop without end,
 //! judged for S seconds on as many slots as there are processors. Runs per second are of wall
@@ -19,12 +21,13 @@ mod programs;
 
 use std::error::Error;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use verify::{Limits, Submission, Verdict, Verifier, VerifierConfig};
 
-use peers::{PEERS, Peer};
+use peers::{EVAL_PLUS, PEERS, Peer};
 use processes::Processes;
 use programs::{ENDLESS, PROGRAMS, Program};
 
@@ -39,12 +42,19 @@ struct Flags {
     no_loops: bool,
     json: Option<std::fs::File>,
     time: Duration,
+    /// An interpreter that has EvalPlus.
+    eval_plus: Option<PathBuf>,
 }
 
 impl Flags {
     fn read() -> Result<Self, Box<dyn Error>> {
-        let mut flags =
-            Self { full: false, no_loops: false, json: None, time: Duration::from_secs(1) };
+        let mut flags = Self {
+            full: false,
+            no_loops: false,
+            json: None,
+            time: Duration::from_secs(1),
+            eval_plus: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(flag) = arguments.next() {
             match flag.as_str() {
@@ -57,6 +67,10 @@ impl Flags {
                 "--seconds" => {
                     let seconds = arguments.next().ok_or("--seconds needs a number")?;
                     flags.time = Duration::from_secs_f64(seconds.parse()?);
+                }
+                "--evalplus" => {
+                    flags.eval_plus =
+                        Some(arguments.next().ok_or("--evalplus needs a python")?.into());
                 }
                 other => return Err(format!("unknown flag `{other}`").into()),
             }
@@ -130,8 +144,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         if !with_peers {
             continue;
         }
-        for way in PEERS.iter().filter(|way| way.has_time_limit() || cell.loop_percent == 0) {
-            let theirs = peers::measure(&facts.python.path, *way, cell, (slots, flags.time))?;
+        let installed = flags.eval_plus.clone().map(|python| (python, EVAL_PLUS));
+        let rebuilt = PEERS.map(|way| (facts.python.path.clone(), way));
+        for (python, way) in rebuilt.into_iter().chain(installed) {
+            if !way.has_time_limit() && cell.loop_percent != 0 {
+                continue;
+            }
+            let theirs = peers::measure(&python, way, cell, (slots, flags.time))?;
             show(&mut flags, cell, way.name, &theirs, &ours)?;
         }
     }

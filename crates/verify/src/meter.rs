@@ -111,6 +111,11 @@ impl Meter {
         None
     }
 
+    /// What looked idle was not.
+    pub(crate) fn excuse(&mut self) {
+        self.progress.0 = Instant::now();
+    }
+
     /// A result came in, and the next test begins.
     pub(crate) fn next_test(&mut self) {
         let mut now = Instant::now();

@@ -160,7 +160,12 @@ impl Reader<'_> {
             if left.is_zero()
                 && let Some(late) = self.meter.look()
             {
-                return Ok(Some(Ended::Late(late)));
+                let unread = socket::wait_readable(self.input, Duration::ZERO)?;
+                if late != Late::Idle || !unread {
+                    return Ok(Some(Ended::Late(late)));
+                }
+                // It may wait for this thread, which got no processor, to make room.
+                self.meter.excuse();
             }
             if !socket::wait_readable(self.input, left)? {
                 continue;
@@ -212,6 +217,37 @@ mod tests {
         assert!(matches!(ended, Ended::Beside | Ended::Closed), "{ended:?}");
     }
 
+    fn zygote() -> Zygote {
+        let python = python::find_python(&VerifierConfig::default()).unwrap();
+        let place = Place { tier: Tier::None, slot: 0, flavour: Flavour::Fixed };
+        Zygote::start(&python, place).unwrap()
+    }
+
+    /// A program that prints.
+    fn printing(program: &str, limits: Limits) -> Job {
+        let text = |s: &str| Value::Str(s.to_string());
+        let parts = vec![text(program), Value::None, Value::Bytes(vec![]), Value::List(vec![])];
+        let bytes = marshal::framed(&Value::Tuple(parts)).unwrap();
+        Job { bytes, limits, channel: Channel::Text, n_results: 1 }
+    }
+
+    /// A program fills its channel and waits, and whoever should read it gets no processor.
+    #[test]
+    fn what_waits_to_be_read_is_not_idle() {
+        let limits = Limits { idle_ms: 100, ..Limits::default() };
+        let job = printing("print('x' * 2_000_000)\n", limits);
+        let mut pauses = 4;
+        let done = execute(&zygote(), &job, &mut |_, printed| {
+            if pauses > 0 && !printed.is_empty() {
+                std::thread::sleep(Duration::from_millis(150));
+                pauses -= 1;
+            }
+            None::<()>
+        });
+        let done = done.unwrap();
+        assert_eq!((done.ended, done.received), (Ended::Closed, 2_000_001));
+    }
+
     /// A process with this very number, which does nothing. None where the kernel lets only a
     /// mightier user choose.
     fn innocent(pid: libc::pid_t) -> Option<libc::pid_t> {
@@ -250,16 +286,9 @@ mod tests {
     /// before the verifier has looked.
     #[test]
     fn a_recycled_number_is_not_signalled() {
-        let python = python::find_python(&VerifierConfig::default()).unwrap();
-        let place = Place { tier: Tier::None, slot: 0, flavour: Flavour::Fixed };
-        let zygote = Zygote::start(&python, place).unwrap();
-        let text = |s: &str| Value::Str(s.to_string());
+        let zygote = zygote();
         let program = "import time\nprint(1, flush=True)\ntime.sleep(60)\n";
-        let parts = vec![text(program), Value::None, Value::Bytes(vec![]), Value::List(vec![])];
-        let bytes = marshal::framed(&Value::Tuple(parts)).unwrap();
-        let limits = Limits::default();
-        let job = Job { bytes, limits, channel: Channel::Text, n_results: 1 };
-
+        let job = printing(program, Limits::default());
         let mut other = None;
         let done = execute(&zygote, &job, &mut |_, printed| {
             (!printed.is_empty()).then(|| {

@@ -1,4 +1,5 @@
 //! The designs of others: workers of `peers.py`, one for each slot, as their trainers run them.
+//! All are rebuilt but one, which runs if its package is at hand.
 
 #![expect(clippy::disallowed_methods, reason = "the interpreters to compare with")]
 
@@ -37,6 +38,10 @@ pub(crate) const PEERS: [Way; 5] = [
     Way { name: "EvalPlus style", style: "eval_plus", seconds: 1.0 },
     Way { name: "in process", style: "in_process", seconds: f64::INFINITY },
 ];
+
+/// Not rebuilt: the package as it is published, in a Python that has it.
+pub(crate) const EVAL_PLUS: Way =
+    Way { name: "EvalPlus itself", style: "installed_eval_plus", seconds: 1.0 };
 
 /// Not a peer: the fork alone.
 pub(crate) const WARM_FORK: &str = "bare_fork";

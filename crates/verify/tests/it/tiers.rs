@@ -226,8 +226,8 @@ fn visit(without: Without, tier: Option<Tier>, uid: Option<u32>) {
     }
     match command.output() {
         Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "uid {uid:?}, without {without:?}:\n{said}");
+            let [said, why] = [&output.stdout, &output.stderr].map(|x| String::from_utf8_lossy(x));
+            assert!(output.status.success(), "uid {uid:?}, without {without:?}:\n{said}\n{why}");
         }
         Err(e) => eprintln!("SKIPPED: user {uid:?} cannot run this binary: {e}"),
     }
