@@ -165,12 +165,7 @@ impl<'a> Memory<'a> {
         // Keys and values of a head, plain and in panels.
         let attention = 4 * sequence * self.config.head_dim;
         let rows = tokens * (self.block() + 2 * d + 1) + targets.min(tokens) * d;
-        F * (rows + attention + self.logits(targets))
-    }
-
-    /// Logits of the output layer that exist at once.
-    fn logits(&self, targets: usize) -> usize {
-        targets.min(HEAD_ROWS) * self.config.vocab_size
+        F * (rows + attention + targets.min(HEAD_ROWS) * self.config.vocab_size)
     }
 
     /// Activations that one thread holds for a forward and a backward pass.
@@ -188,7 +183,9 @@ impl<'a> Memory<'a> {
         let widest = f.max(d).max(dq);
         let dropped = if self.drops { F * n * widest + panels(n, widest) } else { 0 };
         let packed = panels(n, widest) + dropped;
-        self.reading(load) + F * (n * (kept + slopes) + attention) + packed
+        // A vector for each target, where the head does not learn.
+        let head = if self.hold == Hold::Learning { 0 } else { load.targets * d };
+        self.reading(load) + F * (n * (kept + slopes) + attention + head) + packed
     }
 
     /// Caches and activations of one thread that decodes, the reading of the prompts included.

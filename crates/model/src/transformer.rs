@@ -10,7 +10,7 @@ use crate::{
     Chunk, Model, ModelError, Ops, Slopes, Tape,
     layout::LinearPlace,
     linear::{Linear, LowScratch},
-    seam::{Heads, Out, PartMut, RowsOf},
+    seam::{Follows, Heads, Out, PartMut, RowsOf},
     tape::{Hidden, Keep, LayerTape},
 };
 
@@ -415,7 +415,13 @@ impl<O: Ops> Model<O> {
         ops.gather(&s.normed, &ends.rows, &mut s.selected);
         let of = (&self.head, &s.selected);
         let scratch = &mut tape.scratch;
-        ops.log_probs(of, &ends.targets, inverse_temperature, &mut ends.found, scratch);
+        let follows = match (tape.kept, &self.adapter) {
+            (false, _) => Follows::Nothing,
+            (true, Some(_)) => Follows::Rows,
+            (true, None) => Follows::RowsAndHead,
+        };
+        let at = (inverse_temperature, follows);
+        ops.log_probs(of, &ends.targets, at, &mut ends.found, scratch);
         ends.unsort();
     }
 

@@ -10,9 +10,11 @@ use super::{
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
-/// Blocks of inputs that are taken at a time: with a panel of them the rows stay in the
-/// second-level cache.
+/// Blocks of inputs of all rows that are taken at a time: they stay in the second-level cache.
 const DEPTH: usize = 32;
+/// Blocks of inputs of a panel that are taken at a time: they stay in the first-level cache, where a
+/// block of rows passes through (what feeds the unit is the time that it waits for).
+const SHALLOW: usize = 16;
 
 /// Rows that a panel is multiplied with while it is there: as many as stay in the cache.
 pub(super) const ROWS_KEPT: usize = 512;
@@ -276,22 +278,23 @@ pub(crate) fn multiply(
     with_unit(plan.unit, || {
         for k0 in (0..k).step_by(DEPTH * SIDE) {
             let k1 = k.min(k0 + DEPTH * SIDE);
-            let blocks = k0 / SIDE..k1.div_ceil(SIDE);
+            let (first, deep) = (k0 / SIDE, (k1 - k0).div_ceil(SIDE));
             for i0 in (0..m).step_by(b.rows()) {
                 let mc = b.rows().min(m - i0);
                 let part = View { data: &a.data[i0 * a.rs + k0 * a.cs..], ..a };
                 let left = packed(part, (mc, k1 - k0), plan.pieces, &mut left);
                 let c = &mut c[i0 * ldc..];
-                let load = accumulate || k0 > 0;
-                for j in (0..n).step_by(SIDE) {
-                    let panel = b.panel(j / SIDE, blocks.clone(), &mut room);
+                let steps = |j| (0..deep).step_by(SHALLOW).map(move |step| (j, step));
+                for (j, step) in (0..n).step_by(SIDE).flat_map(steps) {
+                    let (at, blocks) = (first + step, SHALLOW.min(deep - step));
+                    let panel = b.panel(j / SIDE, at..at + blocks, &mut room);
                     let run = |i: usize| Run {
-                        blocks: blocks.len(),
-                        a: &left[i / SIDE * blocks.len() * plan.pieces * BLOCK..],
+                        blocks,
+                        a: &left[(i / SIDE * deep + step) * plan.pieces * BLOCK..],
                         b: panel,
                         pieces: (plan.pieces, b.pieces()),
                         rows: SIDE.min(mc - i),
-                        load,
+                        load: accumulate || at > 0,
                         next: match i + SIDE < mc {
                             true => (i + SIDE) * ldc + j,
                             false => j + SIDE,

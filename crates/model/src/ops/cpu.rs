@@ -12,8 +12,8 @@ use super::{
     norm,
     rope::Rope,
     seam::{
-        CacheShape, Found, Heads, Mask, Ops, Out, Part, PartMut, RowsOf, Seat, Span, Stats, Table,
-        TargetSlopes,
+        CacheShape, Follows, Found, Heads, Mask, Ops, Out, Part, PartMut, RowsOf, Seat, Span,
+        Stats, Table, TargetSlopes,
     },
     swiglu,
 };
@@ -123,7 +123,7 @@ impl Ops for Cpu {
             let token = *token as usize;
             match table {
                 Table::Matrix(matrix) => {
-                    matrix.frozen().expect("weights that learn are a table").row(token, x);
+                    matrix.row(token, x);
                 }
                 Table::Weights(weights) => {
                     x.copy_from_slice(&part(weights)[token * width..][..width]);
@@ -337,11 +337,11 @@ impl Ops for Cpu {
         &self,
         (head, x): (&Matrix, &Vec<f32>),
         targets: &[(usize, u32)],
-        inverse_temperature: f32,
+        at: (f32, Follows),
         found: &mut Found,
         scratch: &mut Scratch,
     ) {
-        head::log_probs((head, x), targets, inverse_temperature, found, &mut scratch.head);
+        head::log_probs((head, x), targets, at, found, &mut scratch.head);
     }
 
     fn log_probs_backward(

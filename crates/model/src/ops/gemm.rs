@@ -139,6 +139,11 @@ impl Panels {
         &self.data[panel * self.k_max * NR..][..self.k * NR]
     }
 
+    /// A column of what was packed.
+    pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = f32> + '_ {
+        self.panel(column / NR).iter().skip(column % NR).step_by(NR).copied()
+    }
+
     pub(crate) fn rhs(&self) -> Rhs<'_> {
         Rhs { data: &self.data, panel: self.k_max * NR, row: NR }
     }

@@ -4,7 +4,7 @@
 
 use super::{
     Matrix, Panels, View, fma, grown, kernel, lane_sums,
-    seam::{Found, Stats, TargetSlopes},
+    seam::{Follows, Found, Stats, TargetSlopes},
     softmax,
 };
 
@@ -16,7 +16,14 @@ pub(crate) const HEAD_ROWS: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct HeadScratch {
     logits: Vec<f32>,
+    /// For each row the mean of the head's rows under the softmax: the gradient of a log-prob is
+    /// the head's row of its token less this.
+    means: Vec<f32>,
+    /// A row of the head.
+    row: Vec<f32>,
     hidden: Panels,
+    /// Whether `means` are those of the last forward pass.
+    kept: bool,
 }
 
 kernel! {
@@ -78,29 +85,38 @@ fn tilted_probs_body<const F: bool>(
 }
 
 /// Statistics of every row of `x`, and the log-prob of each `(row, token)` of `targets`, which
-/// come in ascending order of rows.
+/// come in ascending order of rows. Where the head does not learn, it also finds what spares the
+/// backward pass to compute all logits again.
 pub(super) fn log_probs(
     (head, x): (&Matrix, &[f32]),
     targets: &[(usize, u32)],
-    inverse_temperature: f32,
+    (inverse_temperature, follows): (f32, Follows),
     found: &mut Found,
     s: &mut HeadScratch,
 ) {
     let (vocab, width) = (head.output(), head.input());
+    s.kept = follows == Follows::Rows && head.has_rows();
+    let means = grown(&mut s.means, if s.kept { x.len() } else { 0 });
     found.stats.clear();
     found.log_probs.clear();
     let mut next = targets.iter().peekable();
     for (c, x) in x.chunks(HEAD_ROWS * width).enumerate() {
-        let rows = x.len() / width;
+        let (first, rows) = (c * HEAD_ROWS, x.len() / width);
         let logits = grown(&mut s.logits, rows * vocab);
         head.apply(x, logits, rows, false);
-        for (r, row) in logits.chunks(vocab).enumerate() {
+        for (r, row) in logits.chunks_mut(vocab).enumerate() {
             let stats = log_softmax_stats(row, inverse_temperature);
             found.stats.push(stats);
-            while let Some((_, token)) = next.next_if(|t| t.0 == c * HEAD_ROWS + r) {
+            while let Some((_, token)) = next.next_if(|t| t.0 == first + r) {
                 let logit = row[*token as usize] * inverse_temperature;
                 found.log_probs.push(logit - stats.log_sum_exp);
             }
+            if s.kept {
+                scaled_probs(row, inverse_temperature, stats.log_sum_exp, 1.0);
+            }
+        }
+        if s.kept {
+            head.pull(logits, &mut means[first * width..][..x.len()], rows, false);
         }
     }
 }
@@ -114,6 +130,10 @@ pub(super) fn log_probs_backward(
     (dx, mut dweight): (&mut [f32], Option<&mut [f32]>),
     s: &mut HeadScratch,
 ) {
+    let of_entropies = targets.iter().any(|(_, (_, h))| *h != 0.0);
+    if s.kept && dweight.is_none() && !of_entropies {
+        return from_means(head, targets, inverse_temperature, dx, s);
+    }
     let (vocab, width) = (head.output(), head.input());
     let mut next = targets.iter().peekable();
     let chunk = HEAD_ROWS * width;
@@ -143,5 +163,26 @@ pub(super) fn log_probs_backward(
         let Some(dweight) = dweight.as_deref_mut() else { continue };
         s.hidden.pack(View::rows(x, width), rows, width);
         head.weigh(logits, &s.hidden, dweight, rows);
+    }
+}
+
+/// Writes `dx`: for each target its slope times the head's row of its token less the mean row.
+fn from_means(
+    head: &Matrix,
+    targets: &[TargetSlopes],
+    inverse_temperature: f32,
+    dx: &mut [f32],
+    s: &mut HeadScratch,
+) {
+    let width = head.input();
+    let of_token = grown(&mut s.row, width);
+    dx.fill(0.0);
+    for ((row, token), (g, _)) in targets {
+        let at = row * width..(row + 1) * width;
+        head.row(*token as usize, of_token);
+        let slope = g * inverse_temperature;
+        for ((dx, hit), mean) in dx[at.clone()].iter_mut().zip(&*of_token).zip(&s.means[at]) {
+            *dx += slope * (hit - mean);
+        }
     }
 }

@@ -80,6 +80,25 @@ impl Matrix {
         }
     }
 
+    /// Whether [`Matrix::row`] can be asked: blocks round what learns.
+    pub(crate) fn has_rows(&self) -> bool {
+        !matches!(self.held, Held::Blocks(_))
+    }
+
+    /// A row of W.
+    ///
+    /// # Panics
+    /// If it holds none.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        match &self.held {
+            Held::Frozen(frozen) => frozen.row(row, out),
+            Held::Panels([turned, _]) => {
+                out.iter_mut().zip(turned.column(row)).for_each(|(x, w)| *x = w);
+            }
+            Held::Blocks(_) => unreachable!("blocks hold no rows"),
+        }
+    }
+
     pub(crate) fn input(&self) -> usize {
         self.input
     }

@@ -89,6 +89,17 @@ pub struct Stats {
     pub entropy: f32,
 }
 
+/// What gradients will be wanted of the output layer, so that it may keep what they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// None: rows are only scored.
+    Nothing,
+    /// That of its rows.
+    Rows,
+    /// That of its rows and of the head.
+    RowsAndHead,
+}
+
 /// What the output layer finds, in the memory of the host.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -345,19 +356,19 @@ pub trait Ops: Debug + Clone + Send + Sync {
         scratch: &mut Self::Scratch,
     );
     /// Statistics of every row of `x` (`of` is the head and `x`), and the log-prob of each `(row, token)` of `targets`,
-    /// which come in ascending order of rows, to the host. Logits are multiplied by
-    /// `inverse_temperature`.
+    /// which come in ascending order of rows, to the host. Logits are multiplied by the inverse
+    /// temperature (`at`), and the scratch may keep what will be wanted of them.
     fn log_probs(
         &self,
         of: (&Self::Matrix, &Self::Buffer),
         targets: &[(usize, u32)],
-        inverse_temperature: f32,
+        at: (f32, Follows),
         found: &mut Found,
         scratch: &mut Self::Scratch,
     );
     /// Writes `dx` and adds to the head's gradient (`to`), where that is wanted, what the
     /// derivatives by log-probs and entropies give; `at` is the inverse temperature and what
-    /// [`Ops::log_probs`] found of the rows there.
+    /// [`Ops::log_probs`] found of the rows there. That call was the last with this scratch.
     fn log_probs_backward(
         &self,
         of: (&Self::Matrix, &Self::Buffer),

@@ -262,10 +262,10 @@ mod amx {
     macro_rules! load {
         (a $from:literal) => {
             concat!(
-                "tileloadd tmm4, [{a} + {sa} + ",
+                "tileloaddt1 tmm4, [{a} + {sa} + ",
                 $from,
                 "]\n",
-                "tileloadd tmm5, [{a} + {sa} + ",
+                "tileloaddt1 tmm5, [{a} + {sa} + ",
                 $from,
                 " + 1024]"
             )

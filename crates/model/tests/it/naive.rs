@@ -6,8 +6,8 @@ use std::{borrow::Cow, ops::Range};
 use model::{
     Ops, Precision,
     seam::{
-        CacheShape, Found, Heads, Mask, Out, Part, PartMut, RowsOf, Seat, Span, Stats, Table,
-        TargetSlopes,
+        CacheShape, Follows, Found, Heads, Mask, Out, Part, PartMut, RowsOf, Seat, Span, Stats,
+        Table, TargetSlopes,
     },
 };
 
@@ -471,7 +471,7 @@ impl Ops for Naive {
         &self,
         (head, x): (&Matrix, &Floats),
         targets: &[(usize, u32)],
-        inverse_temperature: f32,
+        (inverse_temperature, _): (f32, Follows),
         found: &mut Found,
         (): &mut (),
     ) {
