@@ -5,7 +5,7 @@
 
 use crate::{
     Chunk, Cpu, Model, ModelError, Ops, Tape,
-    linear::LowScratch,
+    linear::{LowScratch, Lows},
     ops::log_softmax_stats,
     seam::{CacheShape, Out, Seat},
 };
@@ -32,6 +32,7 @@ pub struct Decoder<'m, O: Ops = Cpu> {
     at: O::Rows,
     s: Step<O::Buffer>,
     low: LowScratch<O>,
+    lows: Lows<O::Buffer>,
     scratch: O::Scratch,
 }
 
@@ -85,6 +86,7 @@ impl<'m, O: Ops> Decoder<'m, O> {
             at: O::Rows::default(),
             s: Step::default(),
             low: LowScratch::<O>::default(),
+            lows: Lows::<O::Buffer>::default(),
             scratch: O::Scratch::default(),
         }
     }
@@ -264,22 +266,26 @@ impl<'m, O: Ops> Decoder<'m, O> {
     fn block(&mut self, layer: usize, n: usize) {
         let model = self.model;
         let (at, w, ops) = (&model.places.layers[layer], &model.linears[layer], &model.ops);
-        let (s, low, eps) = (&mut self.s, &mut self.low, model.eps());
+        let (s, eps) = (&mut self.s, model.eps());
         ops.rms_norm(&s.x, model.weight(&at.norm1), eps, &mut s.normed, &mut s.rstd);
         let parts = [(&w.q, &at.q, &mut s.q), (&w.k, &at.k, &mut s.k), (&w.v, &at.v, &mut s.v)];
         for (linear, at, y) in parts {
+            let low = (&mut self.lows, &mut self.low);
             linear.apply(ops, model.bias(at), (&s.normed, n), (y, Out::Write), low);
         }
         self.normalise_and_rotate(layer, n);
-        let (s, low, cache) = (&mut self.s, &mut self.low, &mut self.cache);
+        let (s, cache) = (&mut self.s, &mut self.cache);
         ops.append(cache, layer, [&s.k, &s.v]);
         ops.attend_cached(cache, layer, &s.q, &mut s.attended);
+        let low = (&mut self.lows, &mut self.low);
         w.o.apply(ops, model.bias(&at.o), (&s.attended, n), (&mut s.x, Out::Add), low);
         ops.rms_norm(&s.x, model.weight(&at.norm2), eps, &mut s.normed, &mut s.rstd);
         for (linear, at, y) in [(&w.gate, &at.gate, &mut s.gate), (&w.up, &at.up, &mut s.up)] {
+            let low = (&mut self.lows, &mut self.low);
             linear.apply(ops, model.bias(at), (&s.normed, n), (y, Out::Write), low);
         }
         ops.swiglu(&s.gate, &s.up, &mut s.hidden);
+        let low = (&mut self.lows, &mut self.low);
         w.down.apply(ops, model.bias(&at.down), (&s.hidden, n), (&mut s.x, Out::Add), low);
     }
 

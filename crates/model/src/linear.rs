@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use crate::{
     Ops,
-    seam::{Mask, Out, Part, RowsOf},
+    layout::LINEAR_NAMES,
+    seam::{Mask, Out, Part, Product, RowsOf},
 };
 
 /// Places of an adapter's A (`rank` rows of `input`) and B (`output` rows of `rank`) in its
@@ -35,16 +36,37 @@ struct LowRank<M> {
 
 /// What the low-rank updates of a pass need; one for each thread.
 #[derive(Debug, Default)]
-pub(crate) struct LowRankScratch<B, P> {
+pub(crate) struct LowRankScratch<B> {
     /// Whether adapters are left out: the reference policy.
     pub(crate) off: bool,
     /// What dropout draws from, one a row; empty for none.
     pub(crate) keys: Vec<u64>,
-    low: B,
-    packed: P,
+    /// What B reads, scaled, and its gradient.
+    scaled: B,
+    slope: B,
     /// Inputs of A, or their gradients, and what is left of them.
     dropped: B,
-    dropped_packed: P,
+}
+
+/// That of a device.
+pub(crate) type LowScratch<O> = LowRankScratch<<O as Ops>::Buffer>;
+
+/// What the updates of a block's linear layers make of their inputs: `x A^T`.
+pub(crate) type Lows<B> = [B; LINEAR_NAMES.len()];
+
+/// What a thread's passes need besides activations.
+#[derive(Debug)]
+pub(crate) struct Work<O: Ops> {
+    pub(crate) packed: O::Packed,
+    pub(crate) low: LowScratch<O>,
+    pub(crate) scratch: O::Scratch,
+}
+
+impl<O: Ops> Default for Work<O> {
+    fn default() -> Self {
+        let (packed, scratch) = (O::Packed::default(), O::Scratch::default());
+        Self { packed, low: LowScratch::<O>::default(), scratch }
+    }
 }
 
 impl LowRankPlace {
@@ -53,23 +75,24 @@ impl LowRankPlace {
         let on = self.dropout > 0.0 && !keys.is_empty();
         on.then_some(Mask { keys, layer: self.layer, rate: self.dropout })
     }
+
+    /// Which of a block's linear layers it is laid on.
+    fn of_block(&self) -> usize {
+        self.layer as usize % LINEAR_NAMES.len()
+    }
 }
 
-/// The inputs that A sees: all of `x`, or what the mask leaves of its rows of `width` floats.
+/// What the mask leaves of the rows of `x`, of `width` floats.
 fn left<'x, O: Ops>(
     ops: &O,
-    x: RowsOf<'x, O>,
-    mask: Option<Mask<'_>>,
+    x: RowsOf<'_, O>,
+    mask: Mask<'_>,
     (dropped, width): (&'x mut O::Buffer, usize),
 ) -> RowsOf<'x, O> {
-    let Some(mask) = mask else { return x };
     ops.resize(dropped, x.1 * width);
     ops.drop_out(x, mask, dropped, Out::Write);
     (dropped, x.1)
 }
-
-/// That of a device.
-pub(crate) type LowScratch<O> = LowRankScratch<<O as Ops>::Buffer, <O as Ops>::Packed>;
 
 /// A linear layer, of matrices as a device holds them.
 #[derive(Debug, Clone, Default)]
@@ -99,73 +122,63 @@ impl<M: Default> Linear<M> {
         ops.pack(&mut update.b, (adapter, &at.b), (at.output, at.rank), at.scale);
     }
 
-    fn update<B, P>(&self, s: &LowRankScratch<B, P>) -> Option<&LowRank<M>> {
+    fn update<B>(&self, s: &LowRankScratch<B>) -> Option<&LowRank<M>> {
         self.update.as_ref().filter(|_| !s.off)
     }
 
-    /// `y (+)= x W^T + bias` for the rows of `x`.
+    /// `y (+)= x W^T + bias` for the rows of `x`. What the update makes of them is kept in `lows`.
     pub(crate) fn apply<O: Ops<Matrix = M>>(
         &self,
         ops: &O,
         bias: Option<Part<'_, O>>,
-        (x, rows): RowsOf<'_, O>,
+        x: RowsOf<'_, O>,
         (y, out): (&mut O::Buffer, Out),
-        s: &mut LowScratch<O>,
+        (lows, s): (&mut Lows<O::Buffer>, &mut LowScratch<O>),
     ) {
-        ops.apply(&self.matrix, bias, (x, rows), y, out);
-        if let Some(LowRank { at, a, b }) = self.update(s) {
-            let seen = left(ops, (x, rows), at.mask(&s.keys), (&mut s.dropped, at.input));
-            ops.resize(&mut s.low, rows * at.rank);
-            ops.apply(a, None, seen, &mut s.low, Out::Write);
-            ops.apply(b, None, (&s.low, rows), y, Out::Add);
+        let whole = Product { w: &self.matrix, bias, y: &mut *y, out };
+        let Some(LowRank { at, a, b }) = self.update(s) else { return ops.apply(x, &mut [whole]) };
+        let low = &mut lows[at.of_block()];
+        ops.resize(low, x.1 * at.rank);
+        let first = Product::plain(a, &mut *low, Out::Write);
+        match at.mask(&s.keys) {
+            None => ops.apply(x, &mut [whole, first]),
+            Some(mask) => {
+                ops.apply(x, &mut [whole]);
+                ops.apply(left(ops, x, mask, (&mut s.dropped, at.input)), &mut [first]);
+            }
         }
+        ops.apply((low, x.1), &mut [Product::plain(b, y, Out::Add)]);
     }
 
-    /// `dx (+)= dy W`, the update's part included.
-    pub(crate) fn pull<O: Ops<Matrix = M>>(
+    /// `dx (+)= dy W`, the update's part included, and adds the gradients of A and B to `grads`,
+    /// an adapter's vector. `x` are the rows that were read, `lows` what [`Linear::apply`] kept.
+    pub(crate) fn backward<O: Ops<Matrix = M>>(
         &self,
         ops: &O,
         (dy, rows): RowsOf<'_, O>,
+        (x, lows): (&O::Buffer, &Lows<O::Buffer>),
         (dx, out): (&mut O::Buffer, Out),
-        s: &mut LowScratch<O>,
-    ) {
-        ops.pull(&self.matrix, (dy, rows), dx, out);
-        let Some(LowRank { at, a, b }) = self.update(s) else { return };
-        ops.resize(&mut s.low, rows * at.rank);
-        ops.pull(b, (dy, rows), &mut s.low, Out::Write);
-        let Some(mask) = at.mask(&s.keys) else {
-            return ops.pull(a, (&s.low, rows), dx, Out::Add);
-        };
-        ops.resize(&mut s.dropped, rows * at.input);
-        ops.pull(a, (&s.low, rows), &mut s.dropped, Out::Write);
-        ops.drop_out((&s.dropped, rows), mask, dx, Out::Add);
-    }
-
-    /// Adds the gradients of A and B to `grads`, an adapter's vector; `x` comes plain and
-    /// packed.
-    pub(crate) fn weigh_update<O: Ops<Matrix = M>>(
-        &self,
-        ops: &O,
-        (dy, rows): RowsOf<'_, O>,
-        (x, packed): (&O::Buffer, &O::Packed),
         grads: &mut O::Buffer,
-        s: &mut LowScratch<O>,
+        work: &mut Work<O>,
     ) {
-        let Some(LowRank { at, a, b }) = self.update(s) else { return };
-        let mask = at.mask(&s.keys);
-        let seen = left(ops, (x, rows), mask, (&mut s.dropped, at.input));
-        let packed = if mask.is_some() {
-            ops.pack_rows(seen, &mut s.dropped_packed);
-            &s.dropped_packed
-        } else {
-            packed
+        let (s, scratch) = (&mut work.low, &mut work.scratch);
+        let whole = Product::plain(&self.matrix, &mut *dx, out);
+        let Some(LowRank { at, a, b }) = self.update(s) else {
+            return ops.pull((dy, rows), &mut [whole]);
         };
-        ops.resize(&mut s.low, rows * at.rank);
-        ops.apply(a, None, seen, &mut s.low, Out::Write);
-        ops.scale(&mut s.low, at.scale);
-        ops.pack_rows((&s.low, rows), &mut s.packed);
-        ops.weigh(b, (dy, rows), (&s.low, &s.packed), (grads, &at.b));
-        ops.pull(b, (dy, rows), &mut s.low, Out::Write);
-        ops.weigh(a, (&s.low, rows), (seen.0, packed), (grads, &at.a));
+        ops.resize(&mut s.slope, rows * at.rank);
+        ops.pull((dy, rows), &mut [whole, Product::plain(b, &mut s.slope, Out::Write)]);
+        ops.copy(&lows[at.of_block()], &mut s.scaled);
+        ops.scale(&mut s.scaled, at.scale);
+        ops.weigh(b, (dy, rows), (&s.scaled, None), (grads, &at.b), scratch);
+        let slope = (&s.slope, rows);
+        let Some(mask) = at.mask(&s.keys) else {
+            ops.weigh(a, slope, (x, None), (grads, &at.a), scratch);
+            return ops.pull(slope, &mut [Product::plain(a, dx, Out::Add)]);
+        };
+        let (seen, _) = left(ops, (x, rows), mask, (&mut s.dropped, at.input));
+        ops.weigh(a, slope, (seen, None), (grads, &at.a), scratch);
+        ops.pull(slope, &mut [Product::plain(a, &mut s.dropped, Out::Write)]);
+        ops.drop_out((&s.dropped, rows), mask, dx, Out::Add);
     }
 }

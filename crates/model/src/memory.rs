@@ -175,17 +175,25 @@ impl<'a> Memory<'a> {
         let n = load.tokens;
         let layers = c.num_hidden_layers;
         let kept = if recompute { layers * d } else { (layers - 1) * self.block() };
-        // The gradients of the stream, of the queries (first of the normed rows), keys, values.
-        let slopes = d + d.max(dq) + d.max(dq) + 2 * dk;
+        // The gradients of the stream, of the queries (first of the normed rows), keys, values, and
+        // of what the last linear layer of a block reads.
+        let slopes = d + d.max(dq) + d.max(dq) + 2 * dk + f;
         // Keys and values the other way round, and their gradients.
         let attention = 4 * load.sequence * c.head_dim;
-        // The widest input of a linear layer in panels; what dropout leaves of it, and its panels.
         let widest = f.max(d).max(dq);
-        let dropped = if self.drops { F * n * widest + panels(n, widest) } else { 0 };
-        let packed = panels(n, widest) + dropped;
+        let learns = if self.ranks.is_empty() {
+            // The widest input of a linear layer in panels.
+            panels(n, widest)
+        } else {
+            // What updates make of their inputs, twice of one, and what dropout leaves of one.
+            let blocks = self.ranks.iter().map(|ranks| ranks.iter().sum::<usize>());
+            let lows = if recompute { blocks.max().unwrap_or(0) } else { blocks.sum() };
+            let rank = self.ranks.iter().flatten().max().copied().unwrap_or(0);
+            F * n * (lows + 2 * rank + if self.drops { widest } else { 0 })
+        };
         // A vector for each target, where the head does not learn.
         let head = if self.hold == Hold::Learning { 0 } else { load.targets * d };
-        self.reading(load) + F * (n * (kept + slopes) + attention + head) + packed
+        self.reading(load) + F * (n * (kept + slopes) + attention + head) + learns
     }
 
     /// Caches and activations of one thread that decodes, the reading of the prompts included.

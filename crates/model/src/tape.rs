@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     Chunk, Cpu, Ops,
-    linear::LowScratch,
+    linear::{Lows, Work},
     seam::{Found, Span, TargetSlopes, mix},
 };
 
@@ -50,6 +50,7 @@ pub(crate) struct LayerTape<B> {
     pub(crate) gate: B,
     pub(crate) up: B,
     pub(crate) hidden: B,
+    pub(crate) lows: Lows<B>,
 }
 
 /// What passes have on the device besides.
@@ -62,12 +63,14 @@ pub(crate) struct Stream<B> {
     pub(crate) rstd: B,
     /// Rows of the final norm that have targets.
     pub(crate) selected: B,
-    /// Gradients: of `x`, of what lies between, of queries, keys and values.
+    /// Gradients: of `x`, of what lies between, of queries, keys and values, and of what the last
+    /// linear layer of a block reads.
     pub(crate) dx: B,
     pub(crate) dmid: B,
     pub(crate) dq: B,
     pub(crate) dk: B,
     pub(crate) dv: B,
+    pub(crate) dhidden: B,
 }
 
 /// What the host knows of the rows of a pass and of their targets.
@@ -159,9 +162,7 @@ pub struct Tape<O: Ops = Cpu> {
     pub(crate) stream: Stream<O::Buffer>,
     pub(crate) rows: O::Rows,
     pub(crate) ends: Ends,
-    pub(crate) packed: O::Packed,
-    pub(crate) low: LowScratch<O>,
-    pub(crate) scratch: O::Scratch,
+    pub(crate) work: Work<O>,
 }
 
 impl<O: Ops> Default for Tape<O> {
@@ -182,19 +183,17 @@ impl<O: Ops> Tape<O> {
             stream: Stream::default(),
             rows: O::Rows::default(),
             ends: Ends::default(),
-            packed: O::Packed::default(),
-            low: LowScratch::<O>::default(),
-            scratch: O::Scratch::default(),
+            work: Work::default(),
         }
     }
 
     /// Says what dropout of the next pass draws from.
     pub(crate) fn draw_from(&mut self, chunk: &Chunk, keys: &[u64]) {
         assert!([0, chunk.segments.len()].contains(&keys.len()), "one key a segment");
-        self.low.keys.clear();
+        self.work.low.keys.clear();
         for (key, span) in keys.iter().zip(chunk.spans()) {
             let positions = span.prefix.1..span.total();
-            self.low.keys.extend(positions.map(|position| mix(key ^ mix(position as u64))));
+            self.work.low.keys.extend(positions.map(|position| mix(key ^ mix(position as u64))));
         }
     }
 

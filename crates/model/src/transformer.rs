@@ -9,8 +9,8 @@ use std::ops::Range;
 use crate::{
     Chunk, Model, ModelError, Ops, Slopes, Tape,
     layout::LinearPlace,
-    linear::{Linear, LowScratch},
-    seam::{Follows, Heads, Out, PartMut, RowsOf},
+    linear::{Linear, LowScratch, Lows, Work},
+    seam::{Follows, Heads, Out, PartMut, Product, RowsOf},
     tape::{Hidden, Keep, LayerTape},
 };
 
@@ -48,7 +48,7 @@ impl<O: Ops> Model<O> {
         tape: &mut Tape<O>,
     ) -> Result<(), ModelError> {
         tape.draw_from(chunk, keys);
-        tape.low.off = false;
+        tape.work.low.off = false;
         let keep = if tape.recompute { Keep::Inputs } else { Keep::All };
         self.run(chunk, temperature, keep, tape, |_, _, _| {})
     }
@@ -75,7 +75,7 @@ impl<O: Ops> Model<O> {
         see: impl FnMut(usize, &O::Buffer, &O::Buffer),
     ) -> Result<(), ModelError> {
         tape.draw_from(chunk, &[]);
-        tape.low.off = false;
+        tape.work.low.off = false;
         self.run(chunk, temperature, Keep::Nothing, tape, see)
     }
 
@@ -89,7 +89,7 @@ impl<O: Ops> Model<O> {
         temperature: f32,
         tape: &mut Tape<O>,
     ) -> Result<(), ModelError> {
-        tape.low.off = true;
+        tape.work.low.off = true;
         self.run(chunk, temperature, Keep::Nothing, tape, |_, _, _| {})
     }
 
@@ -208,7 +208,7 @@ impl<O: Ops> Model<O> {
         let (c, ops, eps) = (&self.config, &self.ops, self.eps());
         let (d, f) = (c.hidden_size, c.intermediate_size);
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
-        let (t, x, low) = (&mut tape.layers[place], &mut tape.stream.x, &mut tape.low);
+        let (t, x, low) = (&mut tape.layers[place], &mut tape.stream.x, &mut tape.work.low);
         for (buffer, width) in [
             (&mut t.norm1, d),
             (&mut t.rstd1, 1),
@@ -224,18 +224,20 @@ impl<O: Ops> Model<O> {
         ops.copy(x, &mut t.input);
         ops.rms_norm(&t.input, self.weight(&at.norm1), eps, &mut t.norm1, &mut t.rstd1);
         self.queries_keys_values(layer, n, &tape.rows, t, low);
-        let (qkv, scratch) = ([&t.q, &t.k, &t.v], &mut tape.scratch);
+        let (qkv, scratch) = ([&t.q, &t.k, &t.v], &mut tape.work.scratch);
         ops.attend(qkv, &mut t.attended, self.heads(), &tape.rows, scratch);
         ops.copy(&t.input, &mut t.middle);
         let to = (&mut t.middle, Out::Add);
-        w.o.apply(ops, self.bias(&at.o), (&t.attended, n), to, low);
+        w.o.apply(ops, self.bias(&at.o), (&t.attended, n), to, (&mut t.lows, low));
         ops.rms_norm(&t.middle, self.weight(&at.norm2), eps, &mut t.norm2, &mut t.rstd2);
         for (linear, at, y) in [(&w.gate, &at.gate, &mut t.gate), (&w.up, &at.up, &mut t.up)] {
-            linear.apply(ops, self.bias(at), (&t.norm2, n), (y, Out::Write), low);
+            let to = (y, Out::Write);
+            linear.apply(ops, self.bias(at), (&t.norm2, n), to, (&mut t.lows, low));
         }
         ops.swiglu(&t.gate, &t.up, &mut t.hidden);
         ops.copy(&t.middle, x);
-        w.down.apply(ops, self.bias(&at.down), (&t.hidden, n), (x, Out::Add), low);
+        let to = (x, Out::Add);
+        w.down.apply(ops, self.bias(&at.down), (&t.hidden, n), to, (&mut t.lows, low));
     }
 
     /// Queries, keys and values of a block: normalised head by head where the family does
@@ -255,7 +257,8 @@ impl<O: Ops> Model<O> {
             [(&w.q, &at.q, &mut t.q, dq), (&w.k, &at.k, &mut t.k, dk), (&w.v, &at.v, &mut t.v, dk)]
         {
             ops.resize(y, n * width);
-            linear.apply(ops, self.bias(at), (&t.norm1, n), (y, Out::Write), low);
+            let to = (y, Out::Write);
+            linear.apply(ops, self.bias(at), (&t.norm1, n), to, (&mut t.lows, low));
         }
         if let Some((q_norm, k_norm)) = &at.qk_norm {
             for (x, raw, rstd, norm, width) in [
@@ -283,16 +286,18 @@ impl<O: Ops> Model<O> {
         let (ops, n) = (&self.ops, tape.ends.n_rows());
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
         let (t, s) = (&mut tape.layers[place], &mut tape.stream);
-        let (packed, low) = (&mut tape.packed, &mut tape.low);
-        ops.pack_rows((&t.hidden, n), packed);
-        self.learn((&w.down, &at.down), (&s.dx, n), (&t.hidden, packed), grads, low);
-        w.down.pull(ops, (&s.dx, n), (&mut t.hidden, Out::Write), low);
-        ops.swiglu_backward(&mut t.gate, &mut t.up, &t.hidden);
+        ops.resize(&mut s.dhidden, n * self.config.intermediate_size);
+        let parts = [(&w.down, &at.down, &s.dx)];
+        let of = ((&t.hidden, n), &t.lows);
+        self.linears_backward(&parts, of, &mut s.dhidden, grads, &mut tape.work);
+        ops.swiglu_backward(&mut t.gate, &mut t.up, &s.dhidden);
+        ops.resize(&mut s.dmid, n * self.config.hidden_size);
         let parts = [(&w.gate, &at.gate, &t.gate), (&w.up, &at.up, &t.up)];
-        self.inputs_backward(&parts, (&t.norm2, n), &mut s.dmid, grads, (packed, low));
+        let of = ((&t.norm2, n), &t.lows);
+        self.linears_backward(&parts, of, &mut s.dmid, grads, &mut tape.work);
         let norm = (&t.middle, self.weight(&at.norm2), &t.rstd2);
         let dw = self.norm_grads(&at.norm2, grads);
-        ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.scratch);
+        ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.work.scratch);
     }
 
     /// Takes the gradient of a block's middle back to its input.
@@ -307,25 +312,25 @@ impl<O: Ops> Model<O> {
         let (dq, dk) = (n * c.q_size(), n * c.kv_size());
         let (at, w) = (&self.places.layers[layer], &self.linears[layer]);
         let (t, s) = (&mut tape.layers[place], &mut tape.stream);
-        let (packed, low) = (&mut tape.packed, &mut tape.low);
-        ops.pack_rows((&t.attended, n), packed);
-        self.learn((&w.o, &at.o), (&s.dx, n), (&t.attended, packed), grads, low);
         ops.resize(&mut s.dmid, dq);
-        w.o.pull(ops, (&s.dx, n), (&mut s.dmid, Out::Write), low);
+        let parts = [(&w.o, &at.o, &s.dx)];
+        let of = ((&t.attended, n), &t.lows);
+        self.linears_backward(&parts, of, &mut s.dmid, grads, &mut tape.work);
         ops.resize(&mut s.dq, dq);
         ops.zero(&mut s.dk, dk);
         ops.zero(&mut s.dv, dk);
         let dqkv = [&mut s.dq, &mut s.dk, &mut s.dv];
         let rows = (self.heads(), &tape.rows);
-        ops.attend_backward([&t.q, &t.k, &t.v], &s.dmid, dqkv, rows, &mut tape.scratch);
+        ops.attend_backward([&t.q, &t.k, &t.v], &s.dmid, dqkv, rows, &mut tape.work.scratch);
         self.queries_keys_backward(layer, place, grads, tape);
         let (t, s) = (&mut tape.layers[place], &mut tape.stream);
-        let (packed, low) = (&mut tape.packed, &mut tape.low);
+        ops.resize(&mut s.dmid, n * c.hidden_size);
         let parts = [(&w.q, &at.q, &s.dq), (&w.k, &at.k, &s.dk), (&w.v, &at.v, &s.dv)];
-        self.inputs_backward(&parts, (&t.norm1, n), &mut s.dmid, grads, (packed, low));
+        let of = ((&t.norm1, n), &t.lows);
+        self.linears_backward(&parts, of, &mut s.dmid, grads, &mut tape.work);
         let norm = (&t.input, self.weight(&at.norm1), &t.rstd1);
         let dw = self.norm_grads(&at.norm1, grads);
-        ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.scratch);
+        ops.rms_norm_backward(norm, &s.dmid, &mut s.dx, dw, &mut tape.work.scratch);
     }
 
     /// Takes the gradients of queries and keys back through rotation and norms.
@@ -349,47 +354,39 @@ impl<O: Ops> Model<O> {
             ops.zero(dx, n * width);
             let dw = self.norm_grads(norm, grads);
             let of = (raw, self.weight(norm), rstd);
-            ops.rms_norm_backward(of, dy, dx, dw, &mut tape.scratch);
+            ops.rms_norm_backward(of, dy, dx, dw, &mut tape.work.scratch);
             std::mem::swap(dy, dx);
         }
     }
 
-    /// Takes the gradients of the outputs of linear layers back to the normalised rows `x` that
-    /// all of them read.
-    fn inputs_backward(
+    /// Takes the gradients of the outputs of linear layers back to the rows that all of them read
+    /// (`of`, with what their updates made of them), and adds to `grads` what they say about the
+    /// weights, or about the adapter's where the model learns by one.
+    fn linears_backward(
         &self,
         parts: &[Pulled<'_, O>],
-        (x, n): RowsOf<'_, O>,
+        ((x, n), lows): (RowsOf<'_, O>, &Lows<O::Buffer>),
         dx: &mut O::Buffer,
         grads: &mut O::Buffer,
-        (packed, low): (&mut O::Packed, &mut LowScratch<O>),
+        work: &mut Work<O>,
     ) {
-        self.ops.pack_rows((x, n), packed);
-        self.ops.resize(dx, n * self.config.hidden_size);
+        let ops = &self.ops;
+        let learns = self.adapter.is_none();
+        if learns {
+            ops.pack_rows((x, n), &mut work.packed);
+        }
         for (i, (linear, at, dy)) in parts.iter().enumerate() {
-            self.learn((linear, at), (dy, n), (x, packed), grads, low);
             let out = if i == 0 { Out::Write } else { Out::Add };
-            linear.pull(&self.ops, (dy, n), (dx, out), low);
-        }
-    }
-
-    /// Adds to `grads` what `dy`, the gradient of a linear layer's output, says about its
-    /// weights, or about the adapter's where the model learns by one.
-    fn learn(
-        &self,
-        (linear, at): (&Linear<O::Matrix>, &LinearPlace),
-        dy: RowsOf<'_, O>,
-        x: (&O::Buffer, &O::Packed),
-        grads: &mut O::Buffer,
-        low: &mut LowScratch<O>,
-    ) {
-        if self.adapter.is_some() {
-            linear.weigh_update(&self.ops, dy, x, grads, low);
-            return;
-        }
-        self.ops.weigh(&linear.matrix, dy, x, (grads, &at.weight));
-        if let Some(bias) = &at.bias {
-            self.ops.add_rows(dy.0, (grads, bias));
+            if !learns {
+                linear.backward(ops, (dy, n), (x, lows), (dx, out), grads, work);
+                continue;
+            }
+            let (x, dw) = ((x, Some(&work.packed)), (&mut *grads, &at.weight));
+            ops.weigh(&linear.matrix, (dy, n), x, dw, &mut work.scratch);
+            if let Some(bias) = &at.bias {
+                ops.add_rows(dy, (grads, bias));
+            }
+            ops.pull((dy, n), &mut [Product::plain(&linear.matrix, dx, out)]);
         }
     }
 
@@ -414,7 +411,7 @@ impl<O: Ops> Model<O> {
         ops.resize(&mut s.selected, ends.rows.len() * d);
         ops.gather(&s.normed, &ends.rows, &mut s.selected);
         let of = (&self.head, &s.selected);
-        let scratch = &mut tape.scratch;
+        let scratch = &mut tape.work.scratch;
         let follows = match (tape.kept, &self.adapter) {
             (false, _) => Follows::Nothing,
             (true, Some(_)) => Follows::Rows,
@@ -439,7 +436,7 @@ impl<O: Ops> Model<O> {
         ops.resize(&mut s.dmid, ends.rows.len() * d);
         let dhead = self.adapter.is_none().then_some((&mut *grads, &self.places.head));
         let (of, at) = ((&self.head, &s.selected), (inverse_temperature, &ends.found.stats[..]));
-        let scratch = &mut tape.scratch;
+        let scratch = &mut tape.work.scratch;
         ops.log_probs_backward(of, &ends.slopes, at, (&mut s.dmid, dhead), scratch);
         let (dvalues, direction) = slopes.hidden;
         ops.add_multiples(&mut s.dmid, &ends.places, dvalues, direction);

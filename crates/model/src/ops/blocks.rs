@@ -4,7 +4,7 @@ use std::{cell::Cell, ops::Range};
 
 use super::{
     Aligned, NR, Panels, View,
-    gemm::copy,
+    gemm::{Right, copy},
     kernel,
     turn::turn,
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
@@ -29,6 +29,11 @@ pub(crate) trait RightBlocks {
 
     /// Pieces in bfloat16 of which a number is the sum: 1 or 2.
     fn pieces(&self) -> usize;
+
+    /// Blocks of inputs that are taken at a time of all columns.
+    fn depth(&self) -> usize {
+        DEPTH
+    }
 
     /// Some blocks of inputs of a panel. What has to be written is written into `room`.
     fn panel<'r>(
@@ -117,6 +122,63 @@ impl RightBlocks for Rows<'_> {
             }
         }
         out
+    }
+}
+
+/// Rows of float32 that lie as activations do, rounded where they are read: cheaper than [`Rows`]
+/// where few rows of a left-hand matrix are multiplied by them.
+#[derive(Clone, Copy)]
+pub(crate) struct Loose<'a> {
+    pub(crate) x: View<'a>,
+    /// Rows and columns.
+    pub(crate) size: (usize, usize),
+    pub(crate) pieces: usize,
+}
+
+impl RightBlocks for Loose<'_> {
+    fn rows(&self) -> usize {
+        ROWS_WRITTEN
+    }
+
+    fn pieces(&self) -> usize {
+        self.pieces
+    }
+
+    /// A few rows at a time pass by in the order in which they lie in memory.
+    fn depth(&self) -> usize {
+        1
+    }
+
+    fn panel<'r>(
+        &'r self,
+        panel: usize,
+        blocks: Range<usize>,
+        room: &'r mut Aligned<u32>,
+    ) -> &'r [u32] {
+        let out = room.grown(blocks.len() * self.pieces * BLOCK);
+        let mut square = [0.0; SIDE * SIDE];
+        for (block, out) in blocks.zip(out.chunks_exact_mut(self.pieces * BLOCK)) {
+            cut(self.x, (block * SIDE, panel * SIDE), self.size, &mut square);
+            pair_rows(&square, out);
+        }
+        out
+    }
+}
+
+impl Right for Loose<'_> {
+    const ROWS: usize = 1024;
+
+    fn panel<'r>(
+        &'r self,
+        j0: usize,
+        k: Range<usize>,
+        room: &'r mut Aligned<f32>,
+    ) -> (&'r [f32], usize) {
+        let out = room.grown(k.len().next_multiple_of(SIDE) * NR);
+        for (i, out) in k.step_by(SIDE).zip(out.as_chunks_mut().0) {
+            cut(self.x, (i, j0), self.size, out);
+        }
+        (out, NR)
     }
 }
 
@@ -257,57 +319,78 @@ thread_local! {
     static ROOM: Cell<[Aligned<u32>; 2]> = const { Cell::new([Aligned::new(), Aligned::new()]) };
 }
 
-/// `C (+)= A B` for C of `m` rows of `n` columns, `ldc` apart; A is m x k, B is k x n. The numbers
-/// of A are taken in as many pieces as the plan says.
+/// Where a product goes.
+pub(crate) struct Target<'a, B> {
+    pub(crate) b: B,
+    pub(crate) c: &'a mut [f32],
+    /// Columns of C, and how far its rows are apart.
+    pub(crate) size: (usize, usize),
+    /// Whether it is added to what is in C.
+    pub(crate) accumulate: bool,
+}
+
+/// `C (+)= A B` for each target; A is m x k. The numbers of A are taken in as many pieces as the
+/// plan says.
 ///
 /// The bits of a row of C depend on that row of A and on B alone: each sum runs over the blocks of
 /// inputs in ascending order, within a block as the unit has it.
-pub(crate) fn multiply(
+pub(crate) fn multiply<B: RightBlocks>(
     plan: Plan,
-    (c, ldc): (&mut [f32], usize),
-    (m, n, k): (usize, usize, usize),
+    (m, k): (usize, usize),
     a: View<'_>,
-    b: impl RightBlocks,
-    accumulate: bool,
+    targets: &mut [Target<'_, B>],
 ) {
-    if m == 0 || n == 0 {
-        return;
-    }
     assert!(k > 0, "there is something to add up");
     let [mut left, mut room] = ROOM.take();
+    let most = |of: fn(&B) -> usize| targets.iter().map(|to| of(&to.b)).max().unwrap_or(1);
+    let (rows, depth) = (most(B::rows), most(B::depth));
     with_unit(plan.unit, || {
-        for k0 in (0..k).step_by(DEPTH * SIDE) {
-            let k1 = k.min(k0 + DEPTH * SIDE);
-            let (first, deep) = (k0 / SIDE, (k1 - k0).div_ceil(SIDE));
-            for i0 in (0..m).step_by(b.rows()) {
-                let mc = b.rows().min(m - i0);
+        for k0 in (0..k).step_by(depth * SIDE) {
+            let k1 = k.min(k0 + depth * SIDE);
+            for i0 in (0..m).step_by(rows) {
+                let mc = rows.min(m - i0);
                 let part = View { data: &a.data[i0 * a.rs + k0 * a.cs..], ..a };
                 let left = packed(part, (mc, k1 - k0), plan.pieces, &mut left);
-                let c = &mut c[i0 * ldc..];
-                let steps = |j| (0..deep).step_by(SHALLOW).map(move |step| (j, step));
-                for (j, step) in (0..n).step_by(SIDE).flat_map(steps) {
-                    let (at, blocks) = (first + step, SHALLOW.min(deep - step));
-                    let panel = b.panel(j / SIDE, at..at + blocks, &mut room);
-                    let run = |i: usize| Run {
-                        blocks,
-                        a: &left[(i / SIDE * deep + step) * plan.pieces * BLOCK..],
-                        b: panel,
-                        pieces: (plan.pieces, b.pieces()),
-                        rows: SIDE.min(mc - i),
-                        load: accumulate || at > 0,
-                        next: match i + SIDE < mc {
-                            true => (i + SIDE) * ldc + j,
-                            false => j + SIDE,
-                        },
-                    };
-                    for i in (0..mc).step_by(SIDE) {
-                        place(plan.unit, &run(i), c, (i * ldc + j, ldc), SIDE.min(n - j));
-                    }
+                for to in &mut *targets {
+                    panels(plan, (left, mc), (k0..k1, i0), to, &mut room);
                 }
             }
         }
     });
     ROOM.set([left, room]);
+}
+
+/// Multiplies `mc` rows from `i0` on, inputs `k` of them in blocks, by all panels.
+fn panels<B: RightBlocks>(
+    plan: Plan,
+    (left, mc): (&[u32], usize),
+    (k, i0): (Range<usize>, usize),
+    to: &mut Target<'_, B>,
+    room: &mut Aligned<u32>,
+) {
+    let (n, ldc) = to.size;
+    let c = &mut to.c[i0 * ldc..];
+    let (first, deep) = (k.start / SIDE, k.len().div_ceil(SIDE));
+    let steps = |j| (0..deep).step_by(SHALLOW).map(move |step| (j, step));
+    for (j, step) in (0..n).step_by(SIDE).flat_map(steps) {
+        let (at, blocks) = (first + step, SHALLOW.min(deep - step));
+        let panel = to.b.panel(j / SIDE, at..at + blocks, room);
+        let run = |i: usize| Run {
+            blocks,
+            a: &left[(i / SIDE * deep + step) * plan.pieces * BLOCK..],
+            b: panel,
+            pieces: (plan.pieces, to.b.pieces()),
+            rows: SIDE.min(mc - i),
+            load: to.accumulate || at > 0,
+            next: match i + SIDE < mc {
+                true => (i + SIDE) * ldc + j,
+                false => j + SIDE,
+            },
+        };
+        for i in (0..mc).step_by(SIDE) {
+            place(plan.unit, &run(i), c, (i * ldc + j, ldc), SIDE.min(n - j));
+        }
+    }
 }
 
 /// A left-hand matrix in blocks.
@@ -357,6 +440,10 @@ mod tests {
         (0..n as u32).map(|i| (i.wrapping_mul(by) % 1999) as f32 / 1000.0 - 1.0).collect()
     }
 
+    fn to<B>(b: B, c: &mut [f32], n: usize, accumulate: bool) -> Target<'_, B> {
+        Target { b, c, size: (n, n), accumulate }
+    }
+
     /// What this machine has: a plan for each unit and number of pieces.
     fn plans() -> Vec<Plan> {
         let plan = |unit, pieces| Plan { unit, pieces };
@@ -389,7 +476,7 @@ mod tests {
                 right.pack(View::transposed(&w, k), (k, n), p);
                 let mut c = vec![0.5f32; m * n];
                 let a = View::rows(&x, k);
-                multiply(plan, (&mut c, n), (m, n, k), a, &right, true);
+                multiply(plan, (m, k), a, &mut [to(&right, &mut c, n, true)]);
                 let turned: Vec<f32> = (0..m * k).map(|i| x[i % m * k + i / m]).collect();
                 let plain: Vec<f32> = (0..n * k).map(|i| w[i % n * k + i / n]).collect();
                 let mut panels = Panels::default();
@@ -397,7 +484,7 @@ mod tests {
                 let rows = Rows { panels: &panels, pieces: p };
                 let mut same = vec![0.5f32; m * n];
                 let a = View::transposed(&turned, m);
-                multiply(plan, (&mut same, n), (m, n, k), a, rows, true);
+                multiply(plan, (m, k), a, &mut [to(rows, &mut same, n, true)]);
                 assert_eq!(c, same, "{plan:?} {m} {n} {k}");
                 for (i, c) in c.iter().enumerate() {
                     let (x, w) = (&x[i / n * k..][..k], &w[i % n * k..][..k]);
@@ -429,11 +516,11 @@ mod tests {
             let mut right = Blocks::default();
             right.pack(View::rows(&w, n), (k, n), plan.pieces);
             let mut all = vec![0.0; m * n];
-            multiply(plan, (&mut all, n), (m, n, k), View::rows(&x, k), &right, false);
+            multiply(plan, (m, k), View::rows(&x, k), &mut [to(&right, &mut all, n, false)]);
             for i in 0..m {
                 let mut row = vec![0.0; n];
                 let one = View::rows(&x[i * k..], k);
-                multiply(plan, (&mut row, n), (1, n, k), one, &right, false);
+                multiply(plan, (1, k), one, &mut [to(&right, &mut row, n, false)]);
                 assert_eq!(row, all[i * n..][..n], "{plan:?}");
             }
         }

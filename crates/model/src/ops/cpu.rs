@@ -12,8 +12,8 @@ use super::{
     norm,
     rope::Rope,
     seam::{
-        CacheShape, Follows, Found, Heads, Mask, Ops, Out, Part, PartMut, RowsOf, Seat, Span,
-        Stats, Table, TargetSlopes,
+        CacheShape, Follows, Found, Heads, Mask, Ops, Out, Part, PartMut, Product, RowsOf, Seat,
+        Span, Stats, Table, TargetSlopes,
     },
     swiglu,
 };
@@ -56,6 +56,8 @@ pub struct Scratch {
     head: HeadScratch,
     /// Gradients that nobody wants: those of a frozen norm.
     spare: Vec<f32>,
+    /// The gradient of a narrow matrix, transposed.
+    turned: Vec<f32>,
 }
 
 fn part((of, at): Part<'_, Cpu>) -> &[f32] {
@@ -80,6 +82,23 @@ fn add_bias(bias: &[f32], y: &mut [f32], rows: usize, out: Out) {
             Out::Write => row.copy_from_slice(bias),
             Out::Add => row.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
         }
+    }
+}
+
+/// Products of rows with several matrices: with `W^T`, or with W where it is `plain`.
+fn multiply((x, rows): RowsOf<'_, Cpu>, plain: bool, products: &mut [Product<'_, Cpu>]) {
+    for Product { bias, y, out, .. } in &mut *products {
+        if let Some(bias) = bias.take() {
+            add_bias(part(bias), y, rows, *out);
+            *out = Out::Add;
+        }
+    }
+    if let [one, other] = products {
+        let [one, other] = [one, other].map(|p| (p.w, &mut p.y[..], p.out == Out::Add));
+        return Matrix::multiply_both(plain, (x, rows), one, other);
+    }
+    for Product { w, y, out, .. } in products {
+        w.multiply(plain, (x, rows), y, *out == Out::Add);
     }
 }
 
@@ -182,22 +201,12 @@ impl Ops for Cpu {
         self.hold(Frozen::of(precision, rows, shape.0, shape.1))
     }
 
-    fn apply(
-        &self,
-        w: &Matrix,
-        bias: Option<Part<'_, Self>>,
-        (x, rows): RowsOf<'_, Self>,
-        y: &mut Vec<f32>,
-        out: Out,
-    ) {
-        if let Some(bias) = bias {
-            add_bias(part(bias), y, rows, out);
-        }
-        w.apply(x, y, rows, bias.is_some() || out == Out::Add);
+    fn apply(&self, x: RowsOf<'_, Self>, products: &mut [Product<'_, Self>]) {
+        multiply(x, false, products);
     }
 
-    fn pull(&self, w: &Matrix, (dy, rows): RowsOf<'_, Self>, dx: &mut Vec<f32>, out: Out) {
-        w.pull(dy, dx, rows, out == Out::Add);
+    fn pull(&self, dy: RowsOf<'_, Self>, products: &mut [Product<'_, Self>]) {
+        multiply(dy, true, products);
     }
 
     fn pack_rows(&self, (x, rows): RowsOf<'_, Self>, packed: &mut Panels) {
@@ -209,10 +218,14 @@ impl Ops for Cpu {
         &self,
         w: &Matrix,
         (dy, rows): RowsOf<'_, Self>,
-        (_, packed): (&Vec<f32>, &Panels),
+        (x, packed): (&Vec<f32>, Option<&Panels>),
         dw: PartMut<'_, Self>,
+        scratch: &mut Scratch,
     ) {
-        w.weigh(dy, packed, part_mut(dw), rows);
+        match packed {
+            Some(packed) => w.weigh(dy, packed, part_mut(dw), rows),
+            None => w.weigh_thin((dy, x), part_mut(dw), rows, &mut scratch.turned),
+        }
     }
 
     fn rms_norm(

@@ -449,7 +449,7 @@ mod tests {
     use super::*;
     use crate::ops::{
         Panels, View,
-        blocks::{Blocks, multiply},
+        blocks::{Blocks, Target, multiply},
         gemm,
         units::{Plan, Unit},
     };
@@ -513,8 +513,11 @@ mod tests {
                     packed.pack(view, (k, n), right.pieces());
                     let x = numbers(m * k, 31);
                     let (mut y, mut same) = (vec![0.0; m * n], vec![0.0; m * n]);
-                    multiply(plan, (&mut y, n), (m, n, k), View::rows(&x, k), right, false);
-                    multiply(plan, (&mut same, n), (m, n, k), View::rows(&x, k), &packed, false);
+                    let size = (n, n);
+                    let mut to = [Target { b: right, c: &mut y, size, accumulate: false }];
+                    multiply(plan, (m, k), View::rows(&x, k), &mut to);
+                    let mut to = [Target { b: &packed, c: &mut same, size, accumulate: false }];
+                    multiply(plan, (m, k), View::rows(&x, k), &mut to);
                     assert_eq!(y, same, "{precision:?} {pieces} {plain} {output} {input}");
                 }
             }

@@ -1,11 +1,14 @@
 //! The matrix of a linear layer or of the output layer.
 
+use std::ops::Range;
+
 use super::{
-    Frozen, Panels, View,
-    blocks::{Blocks, Rows, multiply},
+    Aligned, Frozen, Panels, View,
+    blocks::{Blocks, Loose, RightBlocks, Rows, Target, multiply},
     frozen::{Plain, Rounded, Transposed},
-    gemm,
-    team::{FromColumn, shared},
+    gemm, grown,
+    team::{FromColumn, is_alone, shared},
+    turn::transpose,
     units::Plan,
 };
 
@@ -27,6 +30,41 @@ enum Held {
     Blocks([Blocks; 2]),
     /// One that does not learn.
     Frozen(Frozen),
+}
+
+/// What a unit multiplies by.
+#[derive(Clone, Copy)]
+enum Either<'a> {
+    Blocks(&'a Blocks),
+    Frozen(Rounded<'a>),
+}
+
+impl RightBlocks for Either<'_> {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Blocks(b) => b.rows(),
+            Self::Frozen(b) => b.rows(),
+        }
+    }
+
+    fn pieces(&self) -> usize {
+        match self {
+            Self::Blocks(b) => b.pieces(),
+            Self::Frozen(b) => b.pieces(),
+        }
+    }
+
+    fn panel<'r>(
+        &'r self,
+        panel: usize,
+        blocks: Range<usize>,
+        room: &'r mut Aligned<u32>,
+    ) -> &'r [u32] {
+        match self {
+            Self::Blocks(b) => b.panel(panel, blocks, room),
+            Self::Frozen(b) => b.panel(panel, blocks, room),
+        }
+    }
 }
 
 impl Default for Matrix {
@@ -109,18 +147,67 @@ impl Matrix {
 
     /// `y (+)= x W^T` for `rows` rows, shared out among the threads of a team.
     pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], rows: usize, accumulate: bool) {
-        let sizes = ((x, self.input), (y, self.output));
-        shared(sizes.0, sizes.1, rows, accumulate, |x, y, rows, columns| {
-            self.product(false, x, y, (rows, self.input, columns), accumulate);
-        });
+        self.multiply(false, (x, rows), y, accumulate);
     }
 
     /// `dx (+)= dy W`, shared out likewise.
     pub(crate) fn pull(&self, dy: &[f32], dx: &mut [f32], rows: usize, accumulate: bool) {
-        let sizes = ((dy, self.output), (dx, self.input));
-        shared(sizes.0, sizes.1, rows, accumulate, |dy, dx, rows, columns| {
-            self.product(true, dy, dx, (rows, self.output, columns), accumulate);
+        self.multiply(true, (dy, rows), dx, accumulate);
+    }
+
+    /// One or the other: with `W^T`, or with W where it is `plain`.
+    pub(crate) fn multiply(
+        &self,
+        plain: bool,
+        (x, rows): (&[f32], usize),
+        y: &mut [f32],
+        accumulate: bool,
+    ) {
+        let (k, n) = self.sizes(plain);
+        shared((x, k), (y, n), rows, accumulate, |x, y, rows, columns| {
+            self.product(plain, x, y, (rows, k, columns), accumulate);
         });
+    }
+
+    /// The same for two matrices, and what becomes of their products, with the bits that each has
+    /// alone: a unit takes the rows once for both.
+    pub(crate) fn multiply_both(
+        plain: bool,
+        (x, rows): (&[f32], usize),
+        one: (&Self, &mut [f32], bool),
+        other: (&Self, &mut [f32], bool),
+    ) {
+        let (k, n) = one.0.sizes(plain);
+        let m = other.0.sizes(plain).1;
+        match (one.0.blocks(plain), other.0.blocks(plain), one.0.plan) {
+            (Some(a), Some(b), plan @ Some(unit)) if plan == other.0.plan && is_alone() => {
+                let mut to = [
+                    Target { b: a, c: one.1, size: (n, n), accumulate: one.2 },
+                    Target { b, c: other.1, size: (m, m), accumulate: other.2 },
+                ];
+                multiply(unit, (rows, k), View::rows(x, k), &mut to);
+            }
+            _ => {
+                one.0.multiply(plain, (x, rows), one.1, one.2);
+                other.0.multiply(plain, (x, rows), other.1, other.2);
+            }
+        }
+    }
+
+    /// Floats of a row that is multiplied, and of its product.
+    fn sizes(&self, plain: bool) -> (usize, usize) {
+        if plain { (self.output, self.input) } else { (self.input, self.output) }
+    }
+
+    /// What a unit multiplies by.
+    fn blocks(&self, plain: bool) -> Option<Either<'_>> {
+        match (&self.held, self.plan) {
+            (Held::Blocks(w), _) => Some(Either::Blocks(&w[usize::from(plain)])),
+            (Held::Frozen(matrix), Some(Plan { pieces, .. })) => {
+                Some(Either::Frozen(Rounded { matrix, pieces, plain }))
+            }
+            _ => None,
+        }
     }
 
     /// Columns `first` to `first + n` of the product of `rows` rows of `k` with `W^T`, or with W
@@ -139,13 +226,10 @@ impl Matrix {
                 let b = w[usize::from(plain)].rhs();
                 gemm(y, n, shape, a, FromColumn(b, first), accumulate);
             }
-            (Held::Blocks(w), Some(plan)) => {
-                let b = &w[usize::from(plain)];
-                multiply(plan, (y, n), shape, a, FromColumn(b, first), accumulate);
-            }
-            (Held::Frozen(matrix), Some(plan)) => {
-                let b = Rounded { matrix, pieces: plan.pieces, plain };
-                multiply(plan, (y, n), shape, a, FromColumn(b, first), accumulate);
+            (_, Some(plan)) => {
+                let b = FromColumn(self.blocks(plain).expect("packed for the plan"), first);
+                let mut to = [Target { b, c: y, size: (n, n), accumulate }];
+                multiply(plan, (rows, k), a, &mut to);
             }
             (Held::Frozen(w), None) if plain => {
                 gemm(y, n, shape, a, FromColumn(Plain(w), first), accumulate);
@@ -163,9 +247,50 @@ impl Matrix {
         let a = View::transposed(dy, self.output);
         match self.plan {
             None => gemm(dweight, n, shape, a, x.rhs(), true),
-            Some(p) => {
-                let b = Rows { panels: x, pieces: p.pieces };
-                multiply(p, (dweight, n), shape, a, b, true);
+            Some(plan) => {
+                let b = Rows { panels: x, pieces: plan.pieces };
+                let mut to = [Target { b, c: dweight, size: (n, n), accumulate: true }];
+                multiply(plan, (shape.0, shape.2), a, &mut to);
+            }
+        }
+    }
+
+    /// The same for a W of few rows or columns, for which packing would be most of the work: the
+    /// wide one of `dy` and `x` is read where it lies. What `dW` holds is in `turned` meanwhile if
+    /// that is `dy`.
+    pub(crate) fn weigh_thin(
+        &self,
+        (dy, x): (&[f32], &[f32]),
+        dweight: &mut [f32],
+        rows: usize,
+        turned: &mut Vec<f32>,
+    ) {
+        let (output, input) = (self.output, self.input);
+        if output <= input {
+            return self.weigh_loose((dy, output), (x, input), dweight, rows);
+        }
+        let turned = grown(turned, dweight.len());
+        transpose(dweight, input, turned);
+        self.weigh_loose((x, input), (dy, output), turned, rows);
+        transpose(turned, output, dweight);
+    }
+
+    /// `dW += thin^T wide` for rows of so many floats.
+    fn weigh_loose(
+        &self,
+        (thin, m): (&[f32], usize),
+        (wide, n): (&[f32], usize),
+        dweight: &mut [f32],
+        rows: usize,
+    ) {
+        let a = View::transposed(thin, m);
+        let b = Loose { x: View::rows(wide, n), size: (rows, n), pieces: 1 };
+        match self.plan {
+            None => gemm(dweight, n, (m, n, rows), a, b, true),
+            Some(plan) => {
+                let b = Loose { pieces: plan.pieces, ..b };
+                let mut to = [Target { b, c: dweight, size: (n, n), accumulate: true }];
+                multiply(plan, (m, rows), a, &mut to);
             }
         }
     }

@@ -29,6 +29,26 @@ pub enum Out {
     Add,
 }
 
+/// A matrix that rows are multiplied by, and where the product goes.
+#[derive(Debug)]
+pub struct Product<'a, O: Ops> {
+    /// The matrix.
+    pub w: &'a O::Matrix,
+    /// Added to each row of the product.
+    pub bias: Option<Part<'a, O>>,
+    /// A row for each row.
+    pub y: &'a mut O::Buffer,
+    /// What becomes of it.
+    pub out: Out,
+}
+
+impl<'a, O: Ops> Product<'a, O> {
+    /// One without a bias.
+    pub fn plain(w: &'a O::Matrix, y: &'a mut O::Buffer, out: Out) -> Self {
+        Self { w, bias: None, y, out }
+    }
+}
+
 /// Where the embeddings of tokens are.
 #[derive(Debug)]
 pub enum Table<'a, O: Ops> {
@@ -237,26 +257,21 @@ pub trait Ops: Debug + Clone + Send + Sync {
     fn pack(&self, to: &mut Self::Matrix, from: Part<'_, Self>, shape: (usize, usize), scale: f32);
     /// A matrix that does not, of rows that come from the host.
     fn freeze(&self, rows: &[f32], shape: (usize, usize), precision: Precision) -> Self::Matrix;
-    /// `y (+)= x W^T + bias`.
-    fn apply(
-        &self,
-        w: &Self::Matrix,
-        bias: Option<Part<'_, Self>>,
-        x: RowsOf<'_, Self>,
-        y: &mut Self::Buffer,
-        out: Out,
-    );
-    /// `dx (+)= dy W`.
-    fn pull(&self, w: &Self::Matrix, dy: RowsOf<'_, Self>, dx: &mut Self::Buffer, out: Out);
+    /// `y (+)= x W^T + bias` for each, which a device may compute together.
+    fn apply(&self, x: RowsOf<'_, Self>, products: &mut [Product<'_, Self>]);
+    /// `y (+)= dy W + bias` for each.
+    fn pull(&self, dy: RowsOf<'_, Self>, products: &mut [Product<'_, Self>]);
     /// Prepares the rows of `x` for one or several of [`Ops::weigh`].
     fn pack_rows(&self, x: RowsOf<'_, Self>, packed: &mut Self::Packed);
-    /// `dW += dy^T x`, for `x` and what [`Ops::pack_rows`] made of it.
+    /// `dW += dy^T x`, for `x` and what [`Ops::pack_rows`] made of it; where W has few rows or few
+    /// columns, that is not worth it.
     fn weigh(
         &self,
         w: &Self::Matrix,
         dy: RowsOf<'_, Self>,
-        x: (&Self::Buffer, &Self::Packed),
+        x: (&Self::Buffer, Option<&Self::Packed>),
         dw: PartMut<'_, Self>,
+        scratch: &mut Self::Scratch,
     );
 
     // Norms and the activation.

@@ -30,6 +30,11 @@ fn members() -> usize {
     rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
 }
 
+/// Whether this thread multiplies for itself.
+pub(super) fn is_alone() -> bool {
+    members() == 1
+}
+
 /// The place of the numbers of `y` whose columns are taken by different threads.
 #[derive(Clone, Copy)]
 struct Place(*mut f32);
@@ -84,6 +89,10 @@ impl<B: RightBlocks> RightBlocks for FromColumn<B> {
 
     fn pieces(&self) -> usize {
         self.0.pieces()
+    }
+
+    fn depth(&self) -> usize {
+        self.0.depth()
     }
 
     fn panel<'r>(

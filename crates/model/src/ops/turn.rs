@@ -12,6 +12,14 @@ pub(super) fn turn(from: &[u32], width: usize, to: &mut [u32]) {
     }
 }
 
+/// Transposes rows of `width` floats.
+pub(super) fn transpose(from: &[f32], width: usize, to: &mut [f32]) {
+    let height = from.len() / width;
+    for (i, row) in from.chunks_exact(width).enumerate() {
+        to[i..].iter_mut().step_by(height).zip(row).for_each(|(to, x)| *to = *x);
+    }
+}
+
 /// Pairs of inputs of each of 32 outputs, as pairs of outputs of each of 32 inputs: what makes of
 /// `x W^T`'s blocks those of `dy W`.
 ///

@@ -6,8 +6,8 @@ use std::{borrow::Cow, ops::Range};
 use model::{
     Ops, Precision,
     seam::{
-        CacheShape, Follows, Found, Heads, Mask, Out, Part, PartMut, RowsOf, Seat, Span, Stats,
-        Table, TargetSlopes,
+        CacheShape, Follows, Found, Heads, Mask, Out, Part, PartMut, Product, RowsOf, Seat, Span,
+        Stats, Table, TargetSlopes,
     },
 };
 
@@ -221,26 +221,24 @@ impl Ops for Naive {
         Matrix { output: shape.0, input: shape.1, w }
     }
 
-    fn apply(
-        &self,
-        w: &Matrix,
-        bias: Option<Part<'_, Self>>,
-        (x, rows): RowsOf<'_, Self>,
-        y: &mut Floats,
-        out: Out,
-    ) {
-        let mut found = product(w, &x.0, rows);
-        if let Some(bias) = bias {
-            found.iter_mut().zip(part(bias).iter().cycle()).for_each(|(y, b)| *y += b);
+    fn apply(&self, (x, rows): RowsOf<'_, Self>, products: &mut [Product<'_, Self>]) {
+        for Product { w, bias, y, out } in products {
+            let mut found = product(w, &x.0, rows);
+            if let Some(bias) = bias {
+                found.iter_mut().zip(part(*bias).iter().cycle()).for_each(|(y, b)| *y += b);
+            }
+            put(found, &mut y.0, *out);
         }
-        put(found, &mut y.0, out);
     }
 
-    fn pull(&self, w: &Matrix, (dy, rows): RowsOf<'_, Self>, dx: &mut Floats, out: Out) {
-        let column = |j: usize| w.w.iter().skip(j).step_by(w.input).copied().collect::<Vec<f64>>();
-        let transposed = (0..w.input).flat_map(column).collect();
-        let transposed = Matrix { output: w.input, input: w.output, w: transposed };
-        put(product(&transposed, &dy.0, rows), &mut dx.0, out);
+    fn pull(&self, dy: RowsOf<'_, Self>, products: &mut [Product<'_, Self>]) {
+        for Product { w, bias, y, out } in products {
+            let column =
+                |j: usize| w.w.iter().skip(j).step_by(w.input).copied().collect::<Vec<f64>>();
+            let turned = (0..w.input).flat_map(column).collect();
+            let turned = Matrix { output: w.input, input: w.output, w: turned };
+            self.apply(dy, &mut [Product { w: &turned, bias: *bias, y, out: *out }]);
+        }
     }
 
     fn pack_rows(&self, _: RowsOf<'_, Self>, (): &mut ()) {}
@@ -249,8 +247,9 @@ impl Ops for Naive {
         &self,
         w: &Matrix,
         (dy, rows): RowsOf<'_, Self>,
-        (x, ()): (&Floats, &()),
+        (x, _): (&Floats, Option<&()>),
         dw: PartMut<'_, Self>,
+        (): &mut (),
     ) {
         let dw = part_mut(dw);
         for r in 0..rows {
@@ -510,9 +509,9 @@ impl Ops for Naive {
                 }
             }
         }
-        self.pull(head, (&dlogits, rows), dx, Out::Write);
+        self.pull((&dlogits, rows), &mut [Product::plain(head, dx, Out::Write)]);
         if let Some(dhead) = dhead {
-            self.weigh(head, (&dlogits, rows), (x, &()), dhead);
+            self.weigh(head, (&dlogits, rows), (x, None), dhead, &mut ());
         }
     }
 }
