@@ -157,8 +157,7 @@ impl<M: Default> Linear<M> {
         ops: &O,
         (dy, rows): RowsOf<'_, O>,
         (x, lows): (&O::Buffer, &Lows<O::Buffer>),
-        (dx, out): (&mut O::Buffer, Out),
-        grads: &mut O::Buffer,
+        ((dx, out), grads): ((&mut O::Buffer, Out), &mut O::Buffer),
         work: &mut Work<O>,
     ) {
         let (s, scratch) = (&mut work.low, &mut work.scratch);

@@ -378,7 +378,7 @@ impl<O: Ops> Model<O> {
         for (i, (linear, at, dy)) in parts.iter().enumerate() {
             let out = if i == 0 { Out::Write } else { Out::Add };
             if !learns {
-                linear.backward(ops, (dy, n), (x, lows), (dx, out), grads, work);
+                linear.backward(ops, (dy, n), (x, lows), ((dx, out), grads), work);
                 continue;
             }
             let (x, dw) = ((x, Some(&work.packed)), (&mut *grads, &at.weight));

@@ -16,17 +16,12 @@ const DEPTH: usize = 32;
 /// block of rows passes through (what feeds the unit is the time that it waits for).
 const SHALLOW: usize = 16;
 
-/// Rows that a panel is multiplied with while it is there: as many as stay in the cache.
-pub(super) const ROWS_KEPT: usize = 512;
-/// The same where the panel has to be written first.
-pub(super) const ROWS_WRITTEN: usize = 1024;
+/// Rows that are multiplied by a panel while it is there: with [`DEPTH`] inputs they leave room in
+/// the second-level cache.
+const ROWS: usize = 512;
 
 /// A right-hand matrix, read in panels of [`SIDE`] columns.
 pub(crate) trait RightBlocks {
-    /// Rows of the left-hand matrix that are multiplied by a panel while it is there:
-    /// [`ROWS_KEPT`] or [`ROWS_WRITTEN`].
-    fn rows(&self) -> usize;
-
     /// Pieces in bfloat16 of which a number is the sum: 1 or 2.
     fn pieces(&self) -> usize;
 
@@ -68,10 +63,6 @@ impl Blocks {
 }
 
 impl RightBlocks for &Blocks {
-    fn rows(&self) -> usize {
-        ROWS_KEPT
-    }
-
     fn pieces(&self) -> usize {
         self.pieces
     }
@@ -95,10 +86,6 @@ pub(crate) struct Rows<'a> {
 }
 
 impl RightBlocks for Rows<'_> {
-    fn rows(&self) -> usize {
-        ROWS_WRITTEN
-    }
-
     fn pieces(&self) -> usize {
         self.pieces
     }
@@ -136,10 +123,6 @@ pub(crate) struct Loose<'a> {
 }
 
 impl RightBlocks for Loose<'_> {
-    fn rows(&self) -> usize {
-        ROWS_WRITTEN
-    }
-
     fn pieces(&self) -> usize {
         self.pieces
     }
@@ -342,13 +325,12 @@ pub(crate) fn multiply<B: RightBlocks>(
 ) {
     assert!(k > 0, "there is something to add up");
     let [mut left, mut room] = ROOM.take();
-    let most = |of: fn(&B) -> usize| targets.iter().map(|to| of(&to.b)).max().unwrap_or(1);
-    let (rows, depth) = (most(B::rows), most(B::depth));
+    let depth = targets.iter().map(|to| to.b.depth()).max().unwrap_or(DEPTH);
     with_unit(plan.unit, || {
         for k0 in (0..k).step_by(depth * SIDE) {
             let k1 = k.min(k0 + depth * SIDE);
-            for i0 in (0..m).step_by(rows) {
-                let mc = rows.min(m - i0);
+            for i0 in (0..m).step_by(ROWS) {
+                let mc = ROWS.min(m - i0);
                 let part = View { data: &a.data[i0 * a.rs + k0 * a.cs..], ..a };
                 let left = packed(part, (mc, k1 - k0), plan.pieces, &mut left);
                 for to in &mut *targets {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{
     Aligned,
-    blocks::{ROWS_KEPT, ROWS_WRITTEN, RightBlocks, pack_left, pair_rows},
+    blocks::{RightBlocks, pack_left, pair_rows},
     gemm::{NR, Right, round_up},
     turn::{turn, turn_pairs},
     units::{self, SIDE},
@@ -411,10 +411,6 @@ impl Rounded<'_> {
 }
 
 impl RightBlocks for Rounded<'_> {
-    fn rows(&self) -> usize {
-        if self.in_place().is_some() { ROWS_KEPT } else { ROWS_WRITTEN }
-    }
-
     fn pieces(&self) -> usize {
         match self.matrix.numbers {
             Numbers::Bfloat16(_) => 1,

@@ -40,13 +40,6 @@ enum Either<'a> {
 }
 
 impl RightBlocks for Either<'_> {
-    fn rows(&self) -> usize {
-        match self {
-            Self::Blocks(b) => b.rows(),
-            Self::Frozen(b) => b.rows(),
-        }
-    }
-
     fn pieces(&self) -> usize {
         match self {
             Self::Blocks(b) => b.pieces(),

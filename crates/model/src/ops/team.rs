@@ -83,10 +83,6 @@ impl<B: Right> Right for FromColumn<B> {
 }
 
 impl<B: RightBlocks> RightBlocks for FromColumn<B> {
-    fn rows(&self) -> usize {
-        self.0.rows()
-    }
-
     fn pieces(&self) -> usize {
         self.0.pieces()
     }
