@@ -221,6 +221,9 @@ struct Strips<'a> {
     cs: usize,
 }
 
+/// Columns of a block that are copied into all strips before the next.
+const COLUMNS: usize = 8;
+
 /// Copies a block whose columns are contiguous into strips, for as long as `multiply` runs:
 /// the strides of a transposed matrix would push its lines out of the first-level cache.
 fn packed(block: View<'_>, (mc, kc): (usize, usize), mr: usize, multiply: impl FnOnce(Strips<'_>)) {
@@ -228,14 +231,18 @@ fn packed(block: View<'_>, (mc, kc): (usize, usize), mr: usize, multiply: impl F
     STRIPS.with_borrow_mut(|strips| {
         let strip = mr * kc;
         let strips = strips.grown(mc.div_ceil(mr) * strip);
-        for (s, out) in strips.chunks_exact_mut(strip).enumerate() {
-            let (i, rows) = (s * mr, mr.min(mc - s * mr));
-            for (p, out) in out.chunks_exact_mut(mr).enumerate() {
-                let from = &block.data[p * block.cs + i..];
-                match (out.first_chunk_mut::<MR_MAX>(), from.first_chunk()) {
-                    // A copy of known length is one instruction instead of a call.
-                    (Some(out), Some(from)) if rows == MR_MAX => *out = *from,
-                    _ => out[..rows].copy_from_slice(&from[..rows]),
+        // A few columns at a time: each lies on pages of its own.
+        for p0 in (0..kc).step_by(COLUMNS) {
+            for (s, out) in strips.chunks_exact_mut(strip).enumerate() {
+                let (i, rows) = (s * mr, mr.min(mc - s * mr));
+                let columns = out[p0 * mr..].chunks_exact_mut(mr).take(COLUMNS);
+                for (p, out) in (p0..).zip(columns) {
+                    let from = &block.data[p * block.cs + i..];
+                    match (out.first_chunk_mut::<MR_MAX>(), from.first_chunk()) {
+                        // A copy of known length is one instruction instead of a call.
+                        (Some(out), Some(from)) if rows == MR_MAX => *out = *from,
+                        _ => out[..rows].copy_from_slice(&from[..rows]),
+                    }
                 }
             }
         }
@@ -331,7 +338,10 @@ mod x86 {
         _mm512_storeu_ps,
     };
 
-    use super::Tile;
+    use super::{MR_MAX, NR, Tile};
+
+    /// Steps that share additions to pointers.
+    const TOGETHER: usize = 4;
 
     /// Hides where a number comes from. Left to itself the compiler walks from row to row of A
     /// with one addition after the other, a chain as long as the multiplications beside it.
@@ -374,26 +384,54 @@ mod x86 {
                     acc[1] = _mm512_loadu_ps(c.add(r * ldc + 16));
                 }
             }
-            let (mut a, mut b) = (t.a, t.b);
-            let mut a4 = a.wrapping_add(opaque(4 * t.rs));
-            let (rs, rs3) = (t.rs, opaque(3 * t.rs));
-            for _ in 0..t.k {
-                let b0 = _mm512_loadu_ps(b);
-                let b1 = _mm512_loadu_ps(b.add(16));
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    let base = if r < 4 { a } else { a4 };
-                    let x = _mm512_set1_ps(*base.add([0, rs, 2 * rs, rs3][r % 4]));
-                    acc[0] = _mm512_fmadd_ps(x, b0, acc[0]);
-                    acc[1] = _mm512_fmadd_ps(x, b1, acc[1]);
-                }
-                a = a.wrapping_add(t.cs);
-                a4 = a4.wrapping_add(t.cs);
-                b = b.wrapping_add(t.ldb);
+            match (t.ldb, t.cs) {
+                (NR, 1) => steps512(t, &mut acc, NR, 1),
+                (NR, MR_MAX) => steps512(t, &mut acc, NR, MR_MAX),
+                (ldb, cs) => steps512(t, &mut acc, ldb, cs),
             }
             for (r, acc) in acc.iter().enumerate() {
                 _mm512_storeu_ps(c.add(r * ldc), acc[0]);
                 _mm512_storeu_ps(c.add(r * ldc + 16), acc[1]);
             }
+        }
+    }
+
+    /// Adds up the products of a tile. Where the strides are constants, several steps share the
+    /// additions to pointers, which else take turns with multiplications.
+    ///
+    /// # Safety
+    /// As [`rows512`].
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn steps512<const M: usize>(
+        t: &Tile,
+        acc: &mut [[__m512; 2]; M],
+        ldb: usize,
+        cs: usize,
+    ) {
+        let (rs, rs3) = (t.rs, opaque(3 * t.rs));
+        let (mut a, mut b) = (t.a, t.b);
+        let mut a4 = a.wrapping_add(opaque(4 * rs));
+        let mut left = t.k;
+        while left > 0 {
+            let together = if left < TOGETHER { 1 } else { TOGETHER };
+            for _ in 0..together {
+                // SAFETY: the caller gives pointers that cover the tile.
+                unsafe {
+                    let b0 = _mm512_loadu_ps(b);
+                    let b1 = _mm512_loadu_ps(b.add(16));
+                    for (r, acc) in acc.iter_mut().enumerate() {
+                        let base = if r < 4 { a } else { a4 };
+                        let x = _mm512_set1_ps(*base.add([0, rs, 2 * rs, rs3][r % 4]));
+                        acc[0] = _mm512_fmadd_ps(x, b0, acc[0]);
+                        acc[1] = _mm512_fmadd_ps(x, b1, acc[1]);
+                    }
+                }
+                a = a.wrapping_add(cs);
+                a4 = a4.wrapping_add(cs);
+                b = b.wrapping_add(ldb);
+            }
+            left -= together;
         }
     }
 
