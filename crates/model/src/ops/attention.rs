@@ -170,7 +170,7 @@ kernel! {
 
 #[inline(always)]
 fn softmax_backward_body<const F: bool>(p: &[f32], dp: &mut [f32], scale: f32) {
-    let dot = lane_sum(p.len(), |i| p[i] * dp[i]);
+    let dot = lane_sum([p, dp], |[p, dp]| p * dp);
     for (p, dp) in p.iter().zip(dp) {
         *dp = (*dp - dot) * p * scale;
     }

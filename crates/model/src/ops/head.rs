@@ -34,9 +34,9 @@ kernel! {
 #[inline(always)]
 fn stats_body<const F: bool>(row: &[f32], inverse_temperature: f32) -> Stats {
     let max = softmax::max(row) * inverse_temperature;
-    let shifted = |i: usize| fma::<F>(row[i], inverse_temperature, -max);
-    let [sum, weighted] = lane_sums(row.len(), |i| {
-        let (x, p) = (shifted(i), softmax::exp::<F>(shifted(i)));
+    let [sum, weighted] = lane_sums([row], |[x]| {
+        let x = fma::<F>(x, inverse_temperature, -max);
+        let p = softmax::exp::<F>(x);
         [p, x * p]
     });
     let log_sum = sum.ln();

@@ -156,33 +156,40 @@ fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 /// Lanes of the blocked sums: one AVX-512 register.
 pub(crate) const LANES: usize = 16;
 
-/// The sum of `f(i)` over `0..n`, in sixteen interleaved partial sums that are then added in
-/// a fixed order.
+/// Terms of a sum that are found before they are added.
+const TERMS: usize = 128;
+
+/// The sum of `f` over the elements of rows of equal length, in sixteen interleaved partial sums
+/// that are then added in a fixed order.
 #[inline(always)]
-pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let [sum] = lane_sums(n, |i| [f(i)]);
+pub(crate) fn lane_sum<const N: usize>(rows: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+    let [sum] = lane_sums(rows, |x| [f(x)]);
     sum
 }
 
 /// Several such sums in one pass, each with the bits that [`lane_sum`] gives it.
 #[inline(always)]
-pub(crate) fn lane_sums<const K: usize>(n: usize, f: impl Fn(usize) -> [f32; K]) -> [f32; K] {
-    let mut lanes = [[0.0f32; LANES]; K];
-    let mut add = |i: usize, l: usize| {
-        for (lanes, x) in lanes.iter_mut().zip(f(i + l)) {
-            lanes[l] += x;
+pub(crate) fn lane_sums<const N: usize, const K: usize>(
+    rows: [&[f32]; N],
+    f: impl Fn([f32; N]) -> [f32; K],
+) -> [f32; K] {
+    let n = rows[0].len();
+    let (mut lanes, mut terms) = ([[0.0f32; LANES]; K], [[0.0f32; TERMS]; K]);
+    for start in (0..n).step_by(TERMS) {
+        let len = TERMS.min(n - start);
+        let x = rows.map(|row| &row[start..start + len]);
+        // A loop of its own, which the compiler turns into vectors; one over lanes it unrolls.
+        for i in 0..len {
+            let each = f(x.map(|x| x[i]));
+            for (terms, term) in terms.iter_mut().zip(each) {
+                terms[i] = term;
+            }
         }
-    };
-    let whole = n / LANES * LANES;
-    let mut i = 0;
-    while i < whole {
-        for l in 0..LANES {
-            add(i, l);
+        for (lanes, terms) in lanes.iter_mut().zip(&terms) {
+            for terms in terms[..len].chunks(LANES) {
+                lanes.iter_mut().zip(terms).for_each(|(lane, term)| *lane += term);
+            }
         }
-        i += LANES;
-    }
-    for l in 0..n - whole {
-        add(whole, l);
     }
     lanes.map(|mut lanes| {
         let mut width = LANES / 2;

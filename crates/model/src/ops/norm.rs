@@ -11,7 +11,7 @@ kernel! {
 fn forward<const F: bool>(x: &[f32], w: &[f32], eps: f32, y: &mut [f32], rstd: &mut [f32]) {
     let d = w.len();
     for ((x, y), rstd) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(rstd) {
-        let mean = lane_sum(d, |i| x[i] * x[i]) / d as f32;
+        let mean = lane_sum([x], |[x]| x * x) / d as f32;
         let r = 1.0 / (mean + eps).sqrt();
         *rstd = r;
         for i in 0..d {
@@ -40,7 +40,7 @@ fn backward<const F: bool>(
     let d = w.len();
     let rows = x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d));
     for (((x, dy), dx), &r) in rows.zip(rstd) {
-        let dot = lane_sum(d, |i| dy[i] * w[i] * x[i]);
+        let dot = lane_sum([dy, w, x], |[dy, w, x]| dy * w * x);
         let pull = dot * r * r * r / d as f32;
         for i in 0..d {
             dx[i] += fma::<F>(dy[i] * w[i], r, -(x[i] * pull));

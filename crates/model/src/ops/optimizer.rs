@@ -60,5 +60,5 @@ kernel! {
 
 #[inline(always)]
 fn block_squares_body<const F: bool>(x: &[f32]) -> f32 {
-    lane_sum(x.len(), |i| x[i] * x[i])
+    lane_sum([x], |[x]| x * x)
 }

@@ -33,7 +33,7 @@ fn forward<const F: bool>(row: &mut [f32], scale: f32) {
     for x in row.iter_mut() {
         *x = exp::<F>(fma::<F>(*x, scale, -max));
     }
-    let norm = 1.0 / lane_sum(row.len(), |i| row[i]);
+    let norm = 1.0 / lane_sum([row], |[x]| x);
     for x in row.iter_mut() {
         *x *= norm;
     }
