@@ -5,7 +5,7 @@
 //! for each test. Nothing is compared here: answers are handed over as they come in.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::detail::clean;
 use crate::frames::LOADED;
@@ -84,7 +84,10 @@ impl End {
 #[derive(Debug, Default)]
 struct Spent {
     cpu: Duration,
+    /// Since they were forked: what the program is held to.
     wall: Duration,
+    /// Since they were asked for, the fork included.
+    took: Duration,
     queued: Duration,
     bytes: u64,
 }
@@ -106,6 +109,7 @@ impl<'a> Run<'a> {
     /// Counts the time of a process that ran elsewhere.
     pub(crate) fn spend(&mut self, wall: Duration) {
         self.spent.wall += wall;
+        self.spent.took += wall;
     }
 
     /// Runs one process; says how the run ended unless another process is needed.
@@ -114,6 +118,7 @@ impl<'a> Run<'a> {
         let from = self.next;
         let mut loaded = job.channel == Channel::Text;
         let mut printed = Vec::new();
+        let asked = Instant::now();
         let Process { ended, status, cpu, wall, queued, received } =
             worker.execute(&job, &mut |kind, payload| match job.channel {
                 Channel::Frames => self.frame(kind, payload, &mut loaded),
@@ -124,6 +129,7 @@ impl<'a> Run<'a> {
             })?;
         self.spent.cpu += cpu;
         self.spent.wall += wall;
+        self.spent.took += asked.elapsed();
         self.spent.queued += queued;
         self.spent.bytes += received;
         let in_test = loaded || self.next > from;
@@ -161,7 +167,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn limits_left(&self) -> Limits {
-        let Spent { cpu, wall, queued, bytes } = self.spent;
+        let Spent { cpu, wall, queued, bytes, .. } = self.spent;
         let ms = |spent: Duration| u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
         let all = self.order.limits;
         Limits {
@@ -207,8 +213,8 @@ impl<'a> Run<'a> {
             }
             End::Failed(failure) => (Some(failure), false),
         };
-        let Spent { cpu, wall, .. } = self.spent;
-        Outcome { failure, by_wall_clock, cpu, wall }
+        let Spent { cpu, took, .. } = self.spent;
+        Outcome { failure, by_wall_clock, cpu, wall: took }
     }
 
     /// Hands an answer over.

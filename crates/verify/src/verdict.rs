@@ -95,7 +95,7 @@ pub struct Judgement {
     pub detail: String,
     /// CPU time of the child, in milliseconds. A cached judgement keeps that of its only run.
     pub cpu_ms: f64,
-    /// Wall time of the run, in milliseconds; cached likewise.
+    /// Wall time of the run, in milliseconds, the fork of its processes included; cached likewise.
     pub wall_ms: f64,
     /// What held the program while it ran. `Tier::None` stamps a judgement that nothing backs.
     pub tier: Tier,
@@ -125,6 +125,6 @@ pub struct Execution {
     pub failure: Option<Failure>,
     /// CPU time of the child, in milliseconds.
     pub cpu_ms: f64,
-    /// Wall time of the run, in milliseconds.
+    /// Wall time of the run, in milliseconds, the fork of its processes included.
     pub wall_ms: f64,
 }
