@@ -65,6 +65,7 @@ const NO_SANDBOX: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    MEMORY.give_back_large_blocks();
     let command = Cli::parse().command;
     match usage(machine::limit_capability()).and_then(|()| dispatch(command)) {
         Ok(code) => ExitCode::from(code),

@@ -83,6 +83,20 @@ impl<T> DerefMut for Aligned<T> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CacheLines;
 
+impl CacheLines {
+    /// Has blocks of a MiB and more go back to the system when they are freed. glibc raises that size by
+    /// itself and keeps such blocks for smaller ones, which leaves holes; other systems are left as they
+    /// are.
+    pub fn give_back_large_blocks(self) {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        // SAFETY: sets a number of the allocator.
+        unsafe {
+            // It refuses only sizes that are too large.
+            let _ = libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        }
+    }
+}
+
 const LINE_BYTES: usize = align_of::<Line<f32>>();
 
 /// What the system is asked for in the place of a block, if that is to be moved to a line.
