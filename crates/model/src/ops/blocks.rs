@@ -6,7 +6,7 @@ use super::{
     Aligned, NR, Panels, View,
     gemm::{Right, copy},
     kernel,
-    turn::turn,
+    turn::transpose,
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
@@ -292,7 +292,7 @@ fn pack_left_turned(x: View<'_>, (m, k): (usize, usize), pieces: usize, out: &mu
         cut(rows, (block, i), (k, m), &mut square);
         pair_rows(&square, &mut paired[..pieces * BLOCK]);
         for (paired, out) in paired.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BLOCK)) {
-            turn(paired, SIDE, out);
+            transpose(paired, SIDE, out);
         }
     }
 }
@@ -306,8 +306,8 @@ thread_local! {
 pub(crate) struct Target<'a, B> {
     pub(crate) b: B,
     pub(crate) c: &'a mut [f32],
-    /// Columns of C, and how far its rows are apart.
-    pub(crate) size: (usize, usize),
+    /// Columns of C.
+    pub(crate) n: usize,
     /// Whether it is added to what is in C.
     pub(crate) accumulate: bool,
 }
@@ -350,8 +350,8 @@ fn panels<B: RightBlocks>(
     to: &mut Target<'_, B>,
     room: &mut Aligned<u32>,
 ) {
-    let (n, ldc) = to.size;
-    let c = &mut to.c[i0 * ldc..];
+    let n = to.n;
+    let c = &mut to.c[i0 * n..];
     let (first, deep) = (k.start / SIDE, k.len().div_ceil(SIDE));
     let steps = |j| (0..deep).step_by(SHALLOW).map(move |step| (j, step));
     for (j, step) in (0..n).step_by(SIDE).flat_map(steps) {
@@ -365,12 +365,12 @@ fn panels<B: RightBlocks>(
             rows: SIDE.min(mc - i),
             load: to.accumulate || at > 0,
             next: match i + SIDE < mc {
-                true => (i + SIDE) * ldc + j,
+                true => (i + SIDE) * n + j,
                 false => j + SIDE,
             },
         };
         for i in (0..mc).step_by(SIDE) {
-            place(plan.unit, &run(i), c, (i * ldc + j, ldc), SIDE.min(n - j));
+            place(plan.unit, &run(i), c, (i * n + j, n), SIDE.min(n - j));
         }
     }
 }
@@ -423,7 +423,7 @@ mod tests {
     }
 
     fn to<B>(b: B, c: &mut [f32], n: usize, accumulate: bool) -> Target<'_, B> {
-        Target { b, c, size: (n, n), accumulate }
+        Target { b, c, n, accumulate }
     }
 
     /// What this machine has: a plan for each unit and number of pieces.

@@ -9,7 +9,7 @@ use super::{
     Aligned,
     blocks::{RightBlocks, pack_left, pair_rows},
     gemm::{NR, Right, round_up},
-    turn::{turn, turn_pairs},
+    turn::{transpose, turn_pairs},
     units::{self, SIDE},
 };
 
@@ -397,7 +397,7 @@ impl Rounded<'_> {
         let paired = &mut paired[..out.len()];
         pack_left(&square, NR, SIDE, NR, self.pieces, paired);
         for (from, to) in paired.chunks(units::BLOCK).zip(out.chunks_mut(units::BLOCK)) {
-            turn(from, NR / 2, to);
+            transpose(from, NR / 2, to);
         }
     }
 
@@ -509,10 +509,9 @@ mod tests {
                     packed.pack(view, (k, n), right.pieces());
                     let x = numbers(m * k, 31);
                     let (mut y, mut same) = (vec![0.0; m * n], vec![0.0; m * n]);
-                    let size = (n, n);
-                    let mut to = [Target { b: right, c: &mut y, size, accumulate: false }];
+                    let mut to = [Target { b: right, c: &mut y, n, accumulate: false }];
                     multiply(plan, (m, k), View::rows(&x, k), &mut to);
-                    let mut to = [Target { b: &packed, c: &mut same, size, accumulate: false }];
+                    let mut to = [Target { b: &packed, c: &mut same, n, accumulate: false }];
                     multiply(plan, (m, k), View::rows(&x, k), &mut to);
                     assert_eq!(y, same, "{precision:?} {pieces} {plain} {output} {input}");
                 }

@@ -175,8 +175,8 @@ impl Matrix {
         match (one.0.blocks(plain), other.0.blocks(plain), one.0.plan) {
             (Some(a), Some(b), plan @ Some(unit)) if plan == other.0.plan && is_alone() => {
                 let mut to = [
-                    Target { b: a, c: one.1, size: (n, n), accumulate: one.2 },
-                    Target { b, c: other.1, size: (m, m), accumulate: other.2 },
+                    Target { b: a, c: one.1, n, accumulate: one.2 },
+                    Target { b, c: other.1, n: m, accumulate: other.2 },
                 ];
                 multiply(unit, (rows, k), View::rows(x, k), &mut to);
             }
@@ -221,7 +221,7 @@ impl Matrix {
             }
             (_, Some(plan)) => {
                 let b = FromColumn(self.blocks(plain).expect("packed for the plan"), first);
-                let mut to = [Target { b, c: y, size: (n, n), accumulate }];
+                let mut to = [Target { b, c: y, n, accumulate }];
                 multiply(plan, (rows, k), a, &mut to);
             }
             (Held::Frozen(w), None) if plain => {
@@ -242,7 +242,7 @@ impl Matrix {
             None => gemm(dweight, n, shape, a, x.rhs(), true),
             Some(plan) => {
                 let b = Rows { panels: x, pieces: plan.pieces };
-                let mut to = [Target { b, c: dweight, size: (n, n), accumulate: true }];
+                let mut to = [Target { b, c: dweight, n, accumulate: true }];
                 multiply(plan, (shape.0, shape.2), a, &mut to);
             }
         }
@@ -282,7 +282,7 @@ impl Matrix {
             None => gemm(dweight, n, (m, n, rows), a, b, true),
             Some(plan) => {
                 let b = Loose { pieces: plan.pieces, ..b };
-                let mut to = [Target { b, c: dweight, size: (n, n), accumulate: true }];
+                let mut to = [Target { b, c: dweight, n, accumulate: true }];
                 multiply(plan, (m, rows), a, &mut to);
             }
         }

@@ -1,22 +1,15 @@
-//! Transposes of blocks of pairs.
+//! Transposes.
 
 use super::units::{BLOCK, SIDE};
 
-/// Transposes a block of pairs whose rows have `width`.
-pub(super) fn turn(from: &[u32], width: usize, to: &mut [u32]) {
-    let height = BLOCK / width;
+/// Transposes rows of `width` elements.
+#[inline]
+pub(super) fn transpose<T: Copy>(from: &[T], width: usize, to: &mut [T]) {
+    let height = from.len() / width;
     for (j, to) in to.chunks_exact_mut(height).enumerate() {
         for (i, x) in to.iter_mut().enumerate() {
             *x = from[i * width + j];
         }
-    }
-}
-
-/// Transposes rows of `width` floats.
-pub(super) fn transpose(from: &[f32], width: usize, to: &mut [f32]) {
-    let height = from.len() / width;
-    for (i, row) in from.chunks_exact(width).enumerate() {
-        to[i..].iter_mut().step_by(height).zip(row).for_each(|(to, x)| *to = *x);
     }
 }
 
