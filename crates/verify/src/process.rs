@@ -160,8 +160,7 @@ impl Reader<'_> {
             if left.is_zero()
                 && let Some(late) = self.meter.look()
             {
-                let unread = socket::wait_readable(self.input, Duration::ZERO)?;
-                if late != Late::Idle || !unread {
+                if late != Late::Idle || !socket::wait_readable(self.input, Duration::ZERO)? {
                     return Ok(Some(Ended::Late(late)));
                 }
                 // It may wait for this thread, which got no processor, to make room.

@@ -103,6 +103,7 @@ fn overlay(base: &mut Table, over: Table, path: &str) -> Result<()> {
     }
     Ok(())
 }
+
 /// A noun with its article.
 fn a(noun: &str) -> String {
     let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
