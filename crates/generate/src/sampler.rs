@@ -5,10 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use model::{Decoder, Model, ModelError, Tape, share_with, team};
+use model::{Decoder, Model, ModelError, Tape, each, share_with, team};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
 use crate::{Filter, StopStrings};
 
@@ -101,7 +100,7 @@ pub fn generate(
     let rows_max = n_rows.div_ceil(n_workers).clamp(1, ROWS_MAX);
     let queue = Queue::of(requests, rows_max.min(PART_ROWS));
     let mut workers = Vec::new();
-    workers.resize_with(n_workers, || Worker { as_team, ..Worker::default() });
+    workers.resize_with(n_workers, Worker::default);
     let work = |worker: &mut Worker| {
         worker.failure = worker.work(model, &queue, sampling, rows_max).err();
     };
@@ -223,8 +222,6 @@ impl<'a> Live<'a> {
 /// What a thread has to itself.
 #[derive(Default)]
 struct Worker {
-    /// Whether it is a team of threads.
-    as_team: bool,
     tape: Tape,
     done: Vec<(usize, Completion)>,
     failure: Option<ModelError>,
@@ -249,12 +246,12 @@ impl Worker {
             if live.is_empty() {
                 return Ok(());
             }
-            let draw = |(row, live): (usize, &mut Live<'_>)| live.draw(&decoder, row, sampling);
-            let goes_on: Result<Vec<bool>, ModelError> = match self.as_team {
-                true => live.par_iter_mut().enumerate().map(draw).collect(),
-                false => live.iter_mut().enumerate().map(draw).collect(),
-            };
-            let goes_on = goes_on?;
+            let mut goes_on: Vec<Result<bool, ModelError>> =
+                live.iter().map(|_| Ok(false)).collect();
+            each(live.iter_mut().zip(&mut goes_on).enumerate(), |(row, (live, goes_on))| {
+                *goes_on = live.draw(&decoder, row, sampling);
+            });
+            let goes_on: Vec<bool> = goes_on.into_iter().collect::<Result<_, _>>()?;
             decoder.retain(&goes_on);
             let mut left = Vec::with_capacity(live.len());
             for (live, goes_on) in live.into_iter().zip(goes_on) {

@@ -20,6 +20,7 @@ mod model;
 mod ops;
 mod share;
 mod tape;
+mod team;
 mod tensors;
 mod tokenizer;
 mod transformer;
@@ -35,9 +36,10 @@ pub use memory::{Decoding, Load, Memory, stored_precision};
 pub use model::{Hold, Model};
 pub use ops::{
     AdamW, CacheLines, Cpu, Isa, MatmulPrecision, Precision, Unit, adamw, seam, seam::Ops,
-    sum_of_squares, team,
+    sum_of_squares,
 };
 pub use share::{share, share_with};
 pub use tape::{Hidden, Slopes, Tape};
+pub use team::{each, team};
 pub use tensors::{read_tensors, write_tensors};
 pub use tokenizer::Tokenizer;

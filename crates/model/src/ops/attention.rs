@@ -3,16 +3,23 @@
 //! Scores of a tile of queries are a matrix product with the keys, and so are the outputs
 //! with the values; the probabilities are recomputed in the backward pass instead of kept.
 
+use std::cell::Cell;
+
 use super::{
     LANES, NR, Panels, View, fma, gemm,
     gemm::copy,
-    grown, kernel, lane_sum, round_up,
+    grown, kernel, lane_sum,
+    parts::is_alone,
+    round_up,
     seam::{Heads, Span},
     softmax,
 };
+use crate::team::each;
 
 /// Queries that are scored together.
 const TILE: usize = 32;
+/// Queries of a span that a thread of a team takes at a time.
+const PART: usize = 2 * TILE;
 
 /// Buffers that grow to the largest span and are then reused.
 #[derive(Debug, Default)]
@@ -65,29 +72,60 @@ pub(super) fn attend(
     spans: &[Span],
     s: &mut AttentionScratch,
 ) {
+    thread_local!(static OWN: Cell<AttentionScratch> = Cell::default());
+    let ldq = heads.query * heads.dim;
+    if is_alone() {
+        for &span in spans {
+            let o = &mut o[span.start * ldq..][..span.len * ldq];
+            attend_rows((q, k, v), o, heads, (span, 0), s);
+        }
+        return;
+    }
+    let (mut o, mut row) = (o, 0);
+    let parts =
+        spans.iter().flat_map(|span| (0..span.len).step_by(PART).map(move |r0| (*span, r0)));
+    let parts = parts.map(move |(span, r0)| {
+        let (first, n) = (span.start + r0, PART.min(span.len - r0));
+        let mine = o.split_off_mut(..(first + n - row) * ldq).expect("room for each row");
+        let skipped = (first - row) * ldq;
+        row = first + n;
+        (span, r0, &mut mine[skipped..])
+    });
+    each(parts, |(span, r0, o)| {
+        let mut s = OWN.take();
+        attend_rows((q, k, v), o, heads, (span, r0), &mut s);
+        OWN.set(s);
+    });
+}
+
+/// The same for rows of one span from its row `from` on, as many as `o` has room for.
+fn attend_rows(
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    o: &mut [f32],
+    heads: Heads,
+    (span, from): (Span, usize),
+    s: &mut AttentionScratch,
+) {
     let (d, ldq) = (heads.dim, heads.query * heads.dim);
-    let group = heads.query / heads.kv;
-    for &span in spans {
-        let total = span.total();
-        let ld = round_up(total, NR);
-        for kv in 0..heads.kv {
-            gather(k, span, kv, heads, &mut s.keys);
-            gather(v, span, kv, heads, &mut s.values);
-            s.keys_t.pack(View::transposed(&s.keys, d), d, total);
-            s.values_p.pack(View::rows(&s.values, d), total, d);
-            let probs = grown(&mut s.probs, TILE * ld);
-            for h in kv * group..(kv + 1) * group {
-                for r0 in (0..span.len).step_by(TILE) {
-                    let rows = TILE.min(span.len - r0);
-                    let first = span.prefix.1 + r0;
-                    let at = (span.start + r0) * ldq + h * d;
-                    let shape = (rows, first, d);
-                    let queries = View::rows(&q[at..], ldq);
-                    probabilities(probs, ld, queries, &s.keys_t, shape, heads.scale());
-                    let shape = (rows, d, first + rows);
-                    let tile = View::rows(probs, ld);
-                    gemm(&mut o[at..], ldq, shape, tile, s.values_p.rhs(), false);
-                }
+    let (n, group) = (o.len() / ldq, heads.query / heads.kv);
+    let total = span.prefix.1 + from + n;
+    let ld = round_up(total, NR);
+    for kv in 0..heads.kv {
+        gather(k, span, kv, heads, &mut s.keys);
+        gather(v, span, kv, heads, &mut s.values);
+        s.keys_t.pack(View::transposed(&s.keys, d), d, total);
+        s.values_p.pack(View::rows(&s.values, d), total, d);
+        let probs = grown(&mut s.probs, TILE * ld);
+        for h in kv * group..(kv + 1) * group {
+            for r0 in (0..n).step_by(TILE) {
+                let rows = TILE.min(n - r0);
+                let first = span.prefix.1 + from + r0;
+                let shape = (rows, first, d);
+                let queries = View::rows(&q[(span.start + from + r0) * ldq + h * d..], ldq);
+                probabilities(probs, ld, queries, &s.keys_t, shape, heads.scale());
+                let shape = (rows, d, first + rows);
+                let tile = View::rows(probs, ld);
+                gemm(&mut o[r0 * ldq + h * d..], ldq, shape, tile, s.values_p.rhs(), false);
             }
         }
     }

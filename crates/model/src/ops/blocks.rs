@@ -353,9 +353,10 @@ fn panels<B: RightBlocks>(
     let n = to.n;
     let c = &mut to.c[i0 * n..];
     let (first, deep) = (k.start / SIDE, k.len().div_ceil(SIDE));
-    let steps = |j| (0..deep).step_by(SHALLOW).map(move |step| (j, step));
+    let shallow = if mc > SIDE { SHALLOW } else { deep };
+    let steps = |j| (0..deep).step_by(shallow).map(move |step| (j, step));
     for (j, step) in (0..n).step_by(SIDE).flat_map(steps) {
-        let (at, blocks) = (first + step, SHALLOW.min(deep - step));
+        let (at, blocks) = (first + step, shallow.min(deep - step));
         let panel = to.b.panel(j / SIDE, at..at + blocks, room);
         let run = |i: usize| Run {
             blocks,

@@ -4,10 +4,13 @@
 use std::ops::Range;
 
 use super::{
-    NR, Panels, Rhs, View, gemm, round_up,
+    NR, Panels, Rhs, View, gemm,
+    parts::rows_each,
+    round_up,
     seam::{CacheShape, Heads, Seat},
     softmax,
 };
+use crate::team::each;
 
 /// Keys and values of a prompt, one entry for each layer and key-value head.
 #[derive(Debug, Default)]
@@ -110,15 +113,22 @@ impl Cache {
         let ld = round_up(longest, NR) + self.capacity + NR;
         let mut probs = std::mem::take(&mut self.probs);
         probs.resize(self.seats.len() * self.heads.query * ld, 0.0);
-        let mut r0 = 0;
-        for run in self.seats.chunk_by(|a, b| a.prompt == b.prompt) {
-            let width = self.heads.query * self.heads.dim;
-            let q = &q[r0 * width..];
-            let probs = &mut probs[r0 * self.heads.query * ld..];
+        let Heads { query: heads, dim, .. } = self.heads;
+        let part = rows_each(self.seats.len(), heads * dim * (longest + self.capacity));
+        let runs =
+            self.seats.chunk_by(|a, b| a.prompt == b.prompt).flat_map(|run| run.chunks(part));
+        let (mut rest, mut q, mut o) = (&mut probs[..], q, o);
+        let parts = runs.map(|run| {
+            let n = run.len() * heads;
+            let mine = rest.split_off_mut(..n * ld).expect("a place for each score");
+            let q = q.split_off(..n * dim).expect("queries of each row");
+            let o = o.split_off_mut(..n * dim).expect("room for each row");
+            (run, q, mine, o)
+        });
+        each(parts, |(run, q, probs, o)| {
             self.score(layer, run, q, (probs, ld));
-            self.mix(layer, run, (probs, ld), &mut o[r0 * width..]);
-            r0 += run.len();
-        }
+            self.mix(layer, run, (probs, ld), o);
+        });
         self.probs = probs;
     }
 

@@ -10,6 +10,7 @@ use super::{
     dropout, grown,
     head::{self, HeadScratch},
     norm,
+    parts::rows_each,
     rope::Rope,
     seam::{
         CacheShape, Follows, Found, Heads, Mask, Ops, Out, Part, PartMut, Product, RowsOf, Seat,
@@ -17,6 +18,7 @@ use super::{
     },
     swiglu,
 };
+use crate::team::each;
 
 /// The processor that this program runs on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,10 +44,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The rows of `x` with their positions.
-    fn of<'x>(&self, x: &'x mut [f32]) -> impl Iterator<Item = (&'x mut [f32], usize)> {
+    /// Calls `change` on each row of `x` with its position.
+    fn each(&self, x: &mut [f32], change: impl Fn(&mut [f32], usize) + Sync) {
         let width = (x.len() / self.positions.len().max(1)).max(1);
-        x.chunks_exact_mut(width).zip(self.positions.iter().copied())
+        let part = rows_each(self.positions.len(), width);
+        each(x.chunks_mut(part * width).zip(self.positions.chunks(part)), |(x, positions)| {
+            x.chunks_exact_mut(width).zip(positions).for_each(|(x, position)| change(x, *position));
+        });
     }
 }
 
@@ -77,12 +82,15 @@ fn add_rows(x: &[f32], sum: &mut [f32]) {
 
 /// Makes room for the bias of a product: it is what the product is added to.
 fn add_bias(bias: &[f32], y: &mut [f32], rows: usize, out: Out) {
-    for row in y.chunks_exact_mut(bias.len()).take(rows) {
-        match out {
-            Out::Write => row.copy_from_slice(bias),
-            Out::Add => row.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
+    let (width, part) = (bias.len(), rows_each(rows, bias.len()));
+    each(y[..rows * width].chunks_mut(part * width), |y| {
+        for row in y.chunks_exact_mut(width) {
+            match out {
+                Out::Write => row.copy_from_slice(bias),
+                Out::Add => row.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
+            }
         }
-    }
+    });
 }
 
 /// Products of rows with several matrices: with `W^T`, or with W where it is `plain`.
@@ -236,7 +244,11 @@ impl Ops for Cpu {
         y: &mut Vec<f32>,
         rstd: &mut Vec<f32>,
     ) {
-        norm::rms_norm(x, part(weight), eps, y, rstd);
+        let weight = part(weight);
+        let d = weight.len();
+        let part = rows_each(x.len() / d, d);
+        let rows = x.chunks(part * d).zip(y.chunks_mut(part * d)).zip(rstd.chunks_mut(part));
+        each(rows, |((x, y), rstd)| norm::rms_norm(x, weight, eps, y, rstd));
     }
 
     fn rms_norm_backward(
@@ -256,7 +268,9 @@ impl Ops for Cpu {
     }
 
     fn swiglu(&self, gate: &Vec<f32>, up: &Vec<f32>, h: &mut Vec<f32>) {
-        swiglu::swiglu(gate, up, h);
+        let part = rows_each(h.len(), 1);
+        let parts = gate.chunks(part).zip(up.chunks(part)).zip(h.chunks_mut(part));
+        each(parts, |((gate, up), h)| swiglu::swiglu(gate, up, h));
     }
 
     fn swiglu_backward(&self, gate: &mut Vec<f32>, up: &mut Vec<f32>, dh: &Vec<f32>) {
@@ -275,11 +289,11 @@ impl Ops for Cpu {
     }
 
     fn rotate(&self, angles: &Rope, rows: &Rows, x: &mut Vec<f32>) {
-        rows.of(x).for_each(|(x, position)| angles.apply(x, position));
+        rows.each(x, |x, position| angles.apply(x, position));
     }
 
     fn rotate_back(&self, angles: &Rope, rows: &Rows, x: &mut Vec<f32>) {
-        rows.of(x).for_each(|(x, position)| angles.apply_backward(x, position));
+        rows.each(x, |x, position| angles.apply_backward(x, position));
     }
 
     fn attend(

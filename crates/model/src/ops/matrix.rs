@@ -7,7 +7,7 @@ use super::{
     blocks::{Blocks, Loose, RightBlocks, Rows, Target, multiply},
     frozen::{Plain, Rounded, Transposed},
     gemm, grown,
-    team::{FromColumn, is_alone, shared},
+    parts::{FromColumn, is_alone, shared},
     turn::transpose,
     units::Plan,
 };

@@ -23,11 +23,11 @@ mod head;
 mod matrix;
 mod norm;
 mod optimizer;
+mod parts;
 mod rope;
 pub mod seam;
 mod softmax;
 mod swiglu;
-mod team;
 mod turn;
 mod units;
 
@@ -42,7 +42,6 @@ pub(crate) use head::{HEAD_ROWS, log_softmax_stats};
 pub(crate) use matrix::Matrix;
 pub use optimizer::{AdamW, adamw, sum_of_squares};
 use softmax::softmax;
-pub use team::team;
 pub use units::{MatmulPrecision, Unit};
 
 static FOUND: OnceLock<Isa> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! One product shared out among threads.
+//! Parts of an operation, for the threads of a team.
 //!
 //! A thread that has rows of its own reads all of the weights for them. Where weights are larger
 //! than any cache and rows are few, that is what costs, and threads do better to read a part of
@@ -6,33 +6,29 @@
 
 use std::{cell::Cell, ops::Range};
 
-use rayon::prelude::*;
-
 use super::{Aligned, NR, blocks::RightBlocks, gemm::Right};
+use crate::team::{each, members};
 
-/// Weights from which a product is shared out: fewer are multiplied before a thread wakes.
-const WEIGHTS_MIN: usize = 1 << 17;
+/// Weights from which a product is shared out: fewer are multiplied before a thread has noticed.
+const WEIGHTS_MIN: usize = 1 << 15;
 /// Rows a thread from which each takes rows of its own after all.
 const ROWS_MIN: usize = 64;
+/// Numbers a thread from which an operation on each row by itself is shared out.
+const NUMBERS_MIN: usize = 1 << 13;
+/// Parts that a thread takes of a product's columns: another takes them where it comes late.
+const PARTS: usize = 2;
 
-/// Runs `work`, whose products are shared out among `threads` threads. Their bits do not depend
-/// on that.
-///
-/// # Panics
-/// If the threads cannot be started.
-pub fn team<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.expect("threads can be started").install(work)
-}
-
-/// How many threads share the products of this one.
-fn members() -> usize {
-    rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
-}
-
-/// Whether this thread multiplies for itself.
+/// Whether this thread works for itself.
 pub(super) fn is_alone() -> bool {
     members() == 1
+}
+
+/// How many of `rows` rows of `width` numbers a thread takes at a time: all of them where it works
+/// for itself or they are few.
+pub(super) fn rows_each(rows: usize, width: usize) -> usize {
+    let threads = members();
+    let few = rows * width < threads * NUMBERS_MIN;
+    if few { rows.max(1) } else { rows.div_ceil(threads) }
 }
 
 /// The place of the numbers of `y` whose columns are taken by different threads.
@@ -116,17 +112,15 @@ pub(super) fn shared(
         return product(x, y, rows, (0, output));
     }
     if rows >= threads * ROWS_MIN {
-        let each = rows.div_ceil(threads).next_multiple_of(NR);
-        let parts = y[..rows * output].par_chunks_mut(each * output);
-        return parts.zip(x.par_chunks(each * input)).for_each(|(y, x)| {
-            product(x, y, y.len() / output, (0, output));
-        });
+        let part = rows.div_ceil(threads).next_multiple_of(NR);
+        let parts = y[..rows * output].chunks_mut(part * output).zip(x.chunks(part * input));
+        return each(parts, |(y, x)| product(x, y, y.len() / output, (0, output)));
     }
     assert!(y.len() >= rows * output, "the rows are there");
     let place = Place(y.as_mut_ptr());
-    let each = output.div_ceil(threads).next_multiple_of(NR);
-    (0..output.div_ceil(each)).into_par_iter().for_each(|part| {
-        let (first, n) = (part * each, each.min(output - part * each));
+    let part = output.div_ceil(PARTS * threads).next_multiple_of(NR);
+    each((0..output).step_by(part), |first| {
+        let n = part.min(output - first);
         let mut own = OWN.take();
         let y = own.grown(rows * n);
         // SAFETY: the rows are there, and these columns are this part's alone.
