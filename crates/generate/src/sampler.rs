@@ -98,7 +98,7 @@ pub fn generate(
     let as_team = threads > 1 && model.is_large();
     let n_workers = if as_team { 1 } else { threads.clamp(1, n_rows.max(1)) };
     let rows_max = n_rows.div_ceil(n_workers).clamp(1, ROWS_MAX);
-    let queue = Queue::of(requests, rows_max.min(PART_ROWS));
+    let queue = Queue::of(requests, rows_max.min(PART_ROWS), n_workers);
     let mut workers = Vec::new();
     workers.resize_with(n_workers, Worker::default);
     let work = |worker: &mut Worker| {
@@ -133,18 +133,21 @@ struct Part<'a> {
 struct Queue<'a>(Mutex<Peekable<std::vec::IntoIter<Part<'a>>>>);
 
 impl<'a> Queue<'a> {
-    /// The requests in parts of at most `size` seeds.
-    fn of(requests: &'a [Request], size: usize) -> Self {
+    /// The requests in parts of at most `size` seeds, dealt to so many threads one by one: neighbours
+    /// often ask for answers of one length.
+    fn of(requests: &'a [Request], size: usize, n_workers: usize) -> Self {
         let mut parts = Vec::new();
         let mut first = 0;
-        for request in requests {
+        for (i, request) in requests.iter().enumerate() {
             let n = request.seeds.len();
             for from in (0..n).step_by(size) {
                 let seeds = from..n.min(from + size);
-                parts.push(Part { request, seeds, first: first + from });
+                parts.push((i % n_workers, Part { request, seeds, first: first + from }));
             }
             first += n;
         }
+        parts.sort_by_key(|(worker, _)| *worker);
+        let parts: Vec<Part<'a>> = parts.into_iter().map(|(_, part)| part).collect();
         Self(Mutex::new(parts.into_iter().peekable()))
     }
 
@@ -276,28 +279,11 @@ fn draw(
     sampling: &Sampling,
     rng: &mut ChaCha8Rng,
 ) -> (u32, f32) {
-    let logits = decoder.logits(row);
     if sampling.temperature == 0.0 {
-        let token = argmax(logits);
+        let token = argmax(decoder.logits(row));
         return (token, decoder.log_prob(row, token, 1.0));
     }
-    let inverse = 1.0 / sampling.temperature;
-    let log_sum = decoder.log_sum_exp(row, sampling.temperature);
-    let log_prob = |token: usize| logits[token] * inverse - log_sum;
-    let mut left: f64 = rng.random();
-    let mut last = 0;
-    for token in 0..logits.len() {
-        let logprob = log_prob(token);
-        if logprob < -30.0 {
-            continue; // Less than one in ten trillion: below the resolution of the draw.
-        }
-        left -= f64::from(logprob).exp();
-        last = token;
-        if left < 0.0 {
-            break;
-        }
-    }
-    (last as u32, log_prob(last))
+    decoder.draw(row, sampling.temperature, rng.random())
 }
 
 /// A token that the filter leaves, and its log-prob among those.

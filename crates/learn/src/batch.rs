@@ -63,6 +63,9 @@ pub(crate) struct Part<'a> {
     pub(crate) segments: Vec<u64>,
 }
 
+/// Sizes of parts that are tried, up to the largest.
+const STEPS: usize = 64;
+
 impl Batch {
     /// How many sequences there are.
     pub fn n_sequences(&self) -> usize {
@@ -86,10 +89,21 @@ impl Batch {
         batches
     }
 
-    /// Cuts the batch into parts of about `tokens_max` tokens. The cut depends on the batch
-    /// alone. A group that is too large is spread over parts, its prompt repeated, `unit`
-    /// sequences at least staying together.
+    /// Cuts the batch into parts of at most about `tokens_max` tokens: an even number of parts of
+    /// about one size, so that two threads end together. The cut depends on the batch alone. A group
+    /// that is too large is spread over parts, its prompt repeated, `unit` sequences at least staying
+    /// together.
     pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
+        let parts = self.filled(tokens_max, unit);
+        let n = parts.len().next_multiple_of(2);
+        let tokens: usize = parts.iter().map(|part| part.chunk.tokens.len()).sum();
+        let sizes = (tokens.div_ceil(n.max(1))..tokens_max).step_by(tokens_max.div_ceil(STEPS));
+        let even = sizes.map(|size| self.filled(size, unit)).find(|even| even.len() <= n);
+        if parts.len() > 1 { even.unwrap_or(parts) } else { parts }
+    }
+
+    /// Parts that are filled one after the other.
+    fn filled(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
         let mut parts = vec![Part::default()];
         let mut first = 0;
         for (prompt, sequences) in &self.groups {
@@ -262,5 +276,20 @@ mod tests {
         }
         assert_eq!(pairs.parts(1000, 2).len(), 1);
         assert_eq!(pairs.parts(1, 2).len(), 4);
+    }
+
+    #[test]
+    fn parts_are_of_one_size_and_even_in_number() {
+        let long = batch(&[&[10; 40], &[12; 40], &[8; 40]]);
+        let sizes = |parts: Vec<Part<'_>>| -> Vec<usize> {
+            parts.iter().map(|part| part.chunk.tokens.len()).collect()
+        };
+        assert_eq!(sizes(long.filled(450, 1)).len(), 3);
+        let even = sizes(long.parts(450, 1));
+        assert_eq!(even.len(), 4);
+        assert!(
+            even.iter().max().zip(even.iter().min()).is_some_and(|(a, b)| a - b < 40),
+            "{even:?}"
+        );
     }
 }

@@ -6,7 +6,7 @@
 use crate::{
     Chunk, Cpu, Model, ModelError, Ops, Tape,
     linear::{LowScratch, Lows},
-    ops::log_softmax_stats,
+    ops::{log_softmax_stats, token_at},
     seam::{CacheShape, Out, Seat},
 };
 
@@ -192,9 +192,13 @@ impl<'m, O: Ops> Decoder<'m, O> {
         logits[token as usize] * inverse - log_softmax_stats(logits, inverse).log_sum_exp
     }
 
-    /// The log of the softmax's denominator for a row at `temperature`.
-    pub fn log_sum_exp(&self, row: usize, temperature: f32) -> f32 {
-        log_softmax_stats(self.logits(row), 1.0 / temperature).log_sum_exp
+    /// The next token of a row at `temperature` that the number `at`, evenly drawn between 0 and 1,
+    /// chooses, and its log-prob.
+    pub fn draw(&self, row: usize, temperature: f32, at: f64) -> (u32, f32) {
+        let (logits, inverse) = (self.logits(row), 1.0 / temperature);
+        let log_sum = log_softmax_stats(logits, inverse).log_sum_exp;
+        let token = token_at(logits, inverse, log_sum, at);
+        (token as u32, logits[token] * inverse - log_sum)
     }
 
     /// Drops the rows for which `keep` is false. Call before [`Decoder::step`], whose tokens

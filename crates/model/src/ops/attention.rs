@@ -58,8 +58,9 @@ fn probabilities(
     let n = first + rows;
     gemm(probs, ld, (rows, n, dim), queries, keys_t.rhs(), false);
     for (r, row) in probs.chunks_mut(ld).take(rows).enumerate() {
-        softmax(&mut row[..first + r + 1], scale);
-        row[first + r + 1..n].fill(0.0);
+        softmax(row, first + r + 1, scale);
+        let done = (first + r + 1).next_multiple_of(LANES);
+        row[done.min(n)..n].fill(0.0);
     }
 }
 

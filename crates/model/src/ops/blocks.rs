@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::Range};
 
 use super::{
-    Aligned, NR, Panels, View,
+    Aligned, NR, View,
     gemm::{Right, copy},
     kernel,
     turn::transpose,
@@ -41,7 +41,7 @@ pub(crate) trait RightBlocks {
 
 /// A right-hand matrix copied into blocks, padded with zeros.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Blocks {
+pub struct Blocks {
     data: Aligned<u32>,
     /// Blocks of inputs.
     deep: usize,
@@ -77,42 +77,7 @@ impl RightBlocks for &Blocks {
     }
 }
 
-/// Panels of float32 as a right-hand matrix, rounded where they are read: what a gradient of
-/// weights is summed over.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) panels: &'a Panels,
-    pub(crate) pieces: usize,
-}
-
-impl RightBlocks for Rows<'_> {
-    fn pieces(&self) -> usize {
-        self.pieces
-    }
-
-    fn panel<'r>(
-        &'r self,
-        panel: usize,
-        blocks: Range<usize>,
-        room: &'r mut Aligned<u32>,
-    ) -> &'r [u32] {
-        let out = room.grown(blocks.len() * self.pieces * BLOCK);
-        let rows = self.panels.panel(panel);
-        for (block, out) in blocks.zip(out.chunks_exact_mut(self.pieces * BLOCK)) {
-            let rows = &rows[block * SIDE * NR..];
-            if let Some(square) = rows.first_chunk() {
-                pair_rows(square, out);
-            } else {
-                let mut square = [0.0; SIDE * NR];
-                square[..rows.len()].copy_from_slice(rows);
-                pair_rows(&square, out);
-            }
-        }
-        out
-    }
-}
-
-/// Rows of float32 that lie as activations do, rounded where they are read: cheaper than [`Rows`]
+/// Rows of float32 that lie as activations do, rounded where they are read: cheaper than [`Blocks`]
 /// where few rows of a left-hand matrix are multiplied by them.
 #[derive(Clone, Copy)]
 pub(crate) struct Loose<'a> {
@@ -462,9 +427,7 @@ mod tests {
                 multiply(plan, (m, k), a, &mut [to(&right, &mut c, n, true)]);
                 let turned: Vec<f32> = (0..m * k).map(|i| x[i % m * k + i / m]).collect();
                 let plain: Vec<f32> = (0..n * k).map(|i| w[i % n * k + i / n]).collect();
-                let mut panels = Panels::default();
-                panels.pack(View::rows(&plain, n), k, n);
-                let rows = Rows { panels: &panels, pieces: p };
+                let rows = Loose { x: View::rows(&plain, n), size: (k, n), pieces: p };
                 let mut same = vec![0.5f32; m * n];
                 let a = View::transposed(&turned, m);
                 multiply(plan, (m, k), a, &mut [to(rows, &mut same, n, true)]);

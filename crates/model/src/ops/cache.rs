@@ -154,7 +154,7 @@ impl Cache {
                 gemm(&mut probs[at..], ld, (group, n, d), queries, keys, false);
             }
             for probs in probs[r * heads * ld..][..heads * ld].chunks_exact_mut(ld) {
-                softmax(&mut probs[..prompt.len + seat.len + 1], self.heads.scale());
+                softmax(probs, prompt.len + seat.len + 1, self.heads.scale());
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    Frozen, MatmulPrecision, Matrix, Panels, Precision, View,
+    Frozen, MatmulPrecision, Matrix, PackedRows, Precision,
     attention::{self, AttentionScratch},
     cache::Cache,
     dropout, grown,
@@ -113,7 +113,7 @@ fn multiply((x, rows): RowsOf<'_, Cpu>, plain: bool, products: &mut [Product<'_,
 impl Ops for Cpu {
     type Buffer = Vec<f32>;
     type Matrix = Matrix;
-    type Packed = Panels;
+    type Packed = PackedRows;
     type Angles = Rope;
     type Rows = Rows;
     type Cache = Cache;
@@ -217,16 +217,15 @@ impl Ops for Cpu {
         multiply(dy, true, products);
     }
 
-    fn pack_rows(&self, (x, rows): RowsOf<'_, Self>, packed: &mut Panels) {
-        let width = x.len() / rows.max(1);
-        packed.pack(View::rows(x, width), rows, width);
+    fn pack_rows(&self, (x, rows): RowsOf<'_, Self>, packed: &mut PackedRows) {
+        packed.pack(x, (rows, x.len() / rows.max(1)), self.precision.plan());
     }
 
     fn weigh(
         &self,
         w: &Matrix,
         (dy, rows): RowsOf<'_, Self>,
-        (x, packed): (&Vec<f32>, Option<&Panels>),
+        (x, packed): (&Vec<f32>, Option<&PackedRows>),
         dw: PartMut<'_, Self>,
         scratch: &mut Scratch,
     ) {

@@ -135,7 +135,7 @@ impl Panels {
     }
 
     /// The rows that are there of a panel, [`NR`] columns each.
-    pub(crate) fn panel(&self, panel: usize) -> &[f32] {
+    fn panel(&self, panel: usize) -> &[f32] {
         &self.data[panel * self.k_max * NR..][..self.k * NR]
     }
 

@@ -3,7 +3,7 @@
 //! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
 
 use super::{
-    Matrix, Panels, View, fma, grown, kernel, lane_sums,
+    LANES, Matrix, PackedRows, fma, grown, kernel, lane_sum, lane_sums,
     seam::{Follows, Found, Stats, TargetSlopes},
     softmax,
 };
@@ -21,7 +21,7 @@ pub(super) struct HeadScratch {
     means: Vec<f32>,
     /// A row of the head.
     row: Vec<f32>,
-    hidden: Panels,
+    hidden: PackedRows,
     /// Whether `means` are those of the last forward pass.
     kept: bool,
 }
@@ -82,6 +82,46 @@ fn tilted_probs_body<const F: bool>(
         let log_prob = fma::<F>(*x, inverse_temperature, -stats.log_sum_exp);
         *x = (scale - tilt * (log_prob + stats.entropy)) * softmax::exp::<F>(log_prob);
     }
+}
+
+/// Logits of which a draw looks at the sum first.
+const DRAWN: usize = 8 * LANES;
+
+kernel! {
+    /// The token of `softmax(row * inverse_temperature)` within which a number between 0 and 1 falls.
+    fn token_at / token_at_body (
+        row: &[f32], inverse_temperature: f32, log_sum_exp: f32, at: f64
+    ) -> usize
+}
+
+#[inline(always)]
+fn token_at_body<const F: bool>(
+    row: &[f32],
+    inverse_temperature: f32,
+    log_sum_exp: f32,
+    at: f64,
+) -> usize {
+    let prob = |x| softmax::exp::<F>(fma::<F>(x, inverse_temperature, -log_sum_exp));
+    let mut left = at;
+    for (c, logits) in row.chunks(DRAWN).enumerate() {
+        let mut probs = [0.0; DRAWN];
+        probs.iter_mut().zip(logits).for_each(|(p, x)| *p = prob(*x));
+        let sum = f64::from(lane_sum([&probs], |[p]| p));
+        if left < sum {
+            let mut token = 0;
+            for (i, p) in probs.iter().enumerate().filter(|(_, p)| **p > 0.0) {
+                token = i;
+                left -= f64::from(*p);
+                if left < 0.0 {
+                    break;
+                }
+            }
+            return c * DRAWN + token;
+        }
+        left -= sum;
+    }
+    // Rounding left a little at the end.
+    row.iter().rposition(|x| prob(*x) > 0.0).unwrap_or(0)
 }
 
 /// Statistics of every row of `x`, and the log-prob of each `(row, token)` of `targets`, which
@@ -161,7 +201,7 @@ pub(super) fn log_probs_backward(
         }
         head.pull(logits, dx, rows, false);
         let Some(dweight) = dweight.as_deref_mut() else { continue };
-        s.hidden.pack(View::rows(x, width), rows, width);
+        head.pack_rows(x, rows, &mut s.hidden);
         head.weigh(logits, &s.hidden, dweight, rows);
     }
 }
@@ -183,6 +223,34 @@ fn from_means(
         let slope = g * inverse_temperature;
         for ((dx, hit), mean) in dx[at.clone()].iter_mut().zip(&*of_token).zip(&s.means[at]) {
             *dx += slope * (hit - mean);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in the middle of each token's share find it, and 1 the last that has one.
+    #[test]
+    fn a_number_falls_within_a_token() {
+        for n in [1, 7, 128, 129, 500] {
+            let mut row: Vec<f32> = (0..n).map(|i| (i as f32 * 1.3).sin() * 4.0).collect();
+            if n > 1 {
+                row[n - 1] = f32::NEG_INFINITY;
+                row[n / 2] = -300.0;
+            }
+            let log_sum = log_softmax_stats(&row, 0.8).log_sum_exp;
+            let mut before = 0.0;
+            for (token, x) in row.iter().enumerate() {
+                let p = f64::from(0.8 * x - log_sum).exp();
+                if p > 1e-6 {
+                    assert_eq!(token_at(&row, 0.8, log_sum, before + p / 2.0), token);
+                }
+                before += p;
+            }
+            let last = row.iter().rposition(|x| *x > -100.0).unwrap_or(0);
+            assert_eq!(token_at(&row, 0.8, log_sum, 1.0), last);
         }
     }
 }

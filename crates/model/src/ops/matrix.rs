@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Aligned, Frozen, Panels, View,
-    blocks::{Blocks, Loose, RightBlocks, Rows, Target, multiply},
+    blocks::{Blocks, Loose, RightBlocks, Target, multiply},
     frozen::{Plain, Rounded, Transposed},
     gemm, grown,
     parts::{FromColumn, is_alone, shared},
@@ -30,6 +30,40 @@ enum Held {
     Blocks([Blocks; 2]),
     /// One that does not learn.
     Frozen(Frozen),
+}
+
+/// Rows of activations that several gradients of weights are summed over.
+#[derive(Debug)]
+pub enum PackedRows {
+    /// In float32.
+    Panels(Panels),
+    /// For products on a unit.
+    Blocks(Blocks),
+}
+
+impl Default for PackedRows {
+    fn default() -> Self {
+        Self::Panels(Panels::default())
+    }
+}
+
+impl PackedRows {
+    /// Copies `rows` rows of `width` floats.
+    pub(crate) fn pack(&mut self, x: &[f32], (rows, width): (usize, usize), plan: Option<Plan>) {
+        let x = View::rows(x, width);
+        match (plan, &mut *self) {
+            (None, Self::Panels(panels)) => panels.pack(x, rows, width),
+            (Some(plan), Self::Blocks(blocks)) => blocks.pack(x, (rows, width), plan.pieces),
+            (None, Self::Blocks(_)) => {
+                *self = Self::default();
+                self.pack(x.data, (rows, width), plan);
+            }
+            (Some(_), Self::Panels(_)) => {
+                *self = Self::Blocks(Blocks::default());
+                self.pack(x.data, (rows, width), plan);
+            }
+        }
+    }
 }
 
 /// What a unit multiplies by.
@@ -234,18 +268,23 @@ impl Matrix {
         }
     }
 
-    /// `dW += dy^T x`, for `x` already packed.
-    pub(crate) fn weigh(&self, dy: &[f32], x: &Panels, dweight: &mut [f32], rows: usize) {
-        let (n, shape) = (self.input, (self.output, self.input, rows));
-        let a = View::transposed(dy, self.output);
-        match self.plan {
-            None => gemm(dweight, n, shape, a, x.rhs(), true),
-            Some(plan) => {
-                let b = Rows { panels: x, pieces: plan.pieces };
+    /// `dW += dy^T x`, for `x` already packed by the matrix's plan.
+    pub(crate) fn weigh(&self, dy: &[f32], x: &PackedRows, dweight: &mut [f32], rows: usize) {
+        let (m, n) = (self.output, self.input);
+        let a = View::transposed(dy, m);
+        match (x, self.plan) {
+            (PackedRows::Panels(x), None) => gemm(dweight, n, (m, n, rows), a, x.rhs(), true),
+            (PackedRows::Blocks(b), Some(plan)) => {
                 let mut to = [Target { b, c: dweight, n, accumulate: true }];
-                multiply(plan, (shape.0, shape.2), a, &mut to);
+                multiply(plan, (m, rows), a, &mut to);
             }
+            _ => unreachable!("packed by the plan"),
         }
+    }
+
+    /// Copies rows that [`Matrix::weigh`] sums over.
+    pub(crate) fn pack_rows(&self, x: &[f32], rows: usize, packed: &mut PackedRows) {
+        packed.pack(x, (rows, self.input), self.plan);
     }
 
     /// The same for a W of few rows or columns, for which packing would be most of the work: the

@@ -1,6 +1,6 @@
 //! The exponential and the softmax.
 
-use super::{fma, kernel, lane_sum};
+use super::{LANES, fma, kernel, lane_sum};
 
 /// `e^x`, within 2 units in the last place between -87 and 88; 0 below.
 ///
@@ -22,9 +22,16 @@ pub(super) fn exp<const F: bool>(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { p * scale }
 }
 
+/// Softmax of `scale * row[..len]`, in place. What follows becomes zero up to whole lanes, for which
+/// the row has room: numbers beside whole lanes would be computed one by one.
+pub(super) fn softmax(row: &mut [f32], len: usize, scale: f32) {
+    let row = &mut row[..len.next_multiple_of(LANES)];
+    row[len..].fill(f32::NEG_INFINITY);
+    softmax_lanes(row, scale);
+}
+
 kernel! {
-    /// Softmax of `scale * row`, in place.
-    fn softmax / forward (row: &mut [f32], scale: f32)
+    fn softmax_lanes / forward (row: &mut [f32], scale: f32)
 }
 
 #[inline(always)]
@@ -42,15 +49,20 @@ fn forward<const F: bool>(row: &mut [f32], scale: f32) {
 /// The largest element, whatever the order of comparison.
 #[inline(always)]
 pub(super) fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; super::LANES];
-    let mut chunks = row.chunks_exact(super::LANES);
-    for chunk in &mut chunks {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in row.chunks(LANES) {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    let rest = chunks.remainder().iter();
-    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] = if lanes[l + width] > lanes[l] { lanes[l + width] } else { lanes[l] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
@@ -74,9 +86,14 @@ mod tests {
     #[test]
     fn softmax_sums_to_one() {
         for n in [1, 5, 16, 33] {
-            let mut row: Vec<f32> = (0..n).map(|i| (i as f32 * 1.7).sin() * 9.0).collect();
-            softmax(&mut row, 0.7);
-            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            let mut row: Vec<f32> = (0..48).map(|i| (i as f32 * 1.7).sin() * 9.0).collect();
+            let mut own = row.clone();
+            softmax(&mut row, n, 0.7);
+            assert!((row[..n].iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            assert!(row[n..n.next_multiple_of(LANES)].iter().all(|x| *x == 0.0));
+            // The bits are those of the row by itself.
+            softmax_lanes(&mut own[..n], 0.7);
+            assert_eq!(own[..n], row[..n]);
         }
     }
 }
