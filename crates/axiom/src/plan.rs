@@ -195,7 +195,7 @@ impl Step {
     /// Pieces of the step's batch.
     fn parts(self) -> usize {
         let tokens = self.prompts * (self.prompt_tokens + self.group * self.new_tokens);
-        tokens.div_ceil(learn::PART_TOKENS)
+        learn::evened(tokens.div_ceil(learn::PART_TOKENS))
     }
 
     /// The largest piece.

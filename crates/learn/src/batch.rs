@@ -63,6 +63,11 @@ pub(crate) struct Part<'a> {
     pub(crate) segments: Vec<u64>,
 }
 
+/// How many parts there are in the end where the tokens fill so many.
+pub fn evened(parts: usize) -> usize {
+    if parts > 1 { parts.next_multiple_of(2) } else { parts }
+}
+
 /// Sizes of parts that are tried, up to the largest.
 const STEPS: usize = 64;
 
@@ -95,7 +100,7 @@ impl Batch {
     /// together.
     pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
         let parts = self.filled(tokens_max, unit);
-        let n = parts.len().next_multiple_of(2);
+        let n = evened(parts.len());
         let tokens: usize = parts.iter().map(|part| part.chunk.tokens.len()).sum();
         let sizes = (tokens.div_ceil(n.max(1))..tokens_max).step_by(tokens_max.div_ceil(STEPS));
         let even = sizes.map(|size| self.filled(size, unit)).find(|even| even.len() <= n);

@@ -23,7 +23,7 @@ mod value_head;
 pub mod vote;
 
 pub use advantage::Advantage;
-pub use batch::{Batch, Pair, Sequence};
+pub use batch::{Batch, Pair, Sequence, evened};
 pub use ema::Ema;
 pub use lanes::{LANES, PART_TOKENS};
 pub use learner::{Learner, OptimizerSpec, Threads};
