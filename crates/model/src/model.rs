@@ -201,7 +201,7 @@ impl<O: Ops> Model<O> {
     }
 
     /// Whether it has weights that no cache holds: to read them is what a token costs, so that
-    /// threads do better to share products ([`crate::team`]) than to take few rows each.
+    /// threads do better to share products ([`crate::team()`]) than to take few rows each.
     pub fn is_large(&self) -> bool {
         self.n_weights() >= 32 << 20
     }
