@@ -2,11 +2,12 @@
 //! same code judges what comes back.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use verify::{SandboxCommand, Verdict, Verifier, VerifierConfig, VerifyError};
 
-use crate::{ALONE, SQUARES, judge, part, still_honest, submission};
+use crate::{ALONE, SQUARES, escapes, judge, part, still_honest, submission};
 
 const BWRAP: &str =
     "bwrap --unshare-all --die-with-parent --new-session --ro-bind / / --proc /proc --dev /dev";
@@ -115,6 +116,60 @@ fn gvisor() {
             still_honest(&verifier, "a start in gVisor");
         }
         Err(e) => panic!("{e}"),
+    }
+}
+
+/// What an image must hold is little: the programs and libraries of this machine are lent to it.
+const USR: &str = "for l in bin sbin lib lib64; do ln -s usr/$l $l; done; mkdir usr tmp proc dev";
+/// The engine's default profile; the limits only because it may not raise those of a machine.
+const IN_ENGINE: &str = "run -i --rm --network none --ulimit nofile=1024:1024 \
+     --ulimit nproc=4096:4096 -v /usr:/usr:ro -v {exe}:{exe}:ro axiom-usr";
+
+/// Judges, and resists all escapes, in a container engine; or says why it is not here.
+#[expect(clippy::disallowed_methods, reason = "an engine is started as its users start it")]
+fn stands_in_engine(engine: &str) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let shell = |script: String| {
+        let mut shell = Command::new("sh");
+        shell.current_dir(folder.path()).args(["-ec", &script]).output().unwrap()
+    };
+    let made = shell(format!("{USR}; tar -c . | {engine} import - axiom-usr"));
+    if !made.status.success() {
+        return Err(String::from_utf8_lossy(&made.stderr).into_owned());
+    }
+    let template = format!("{engine} {IN_ENGINE}");
+    judges_well(&start(command(&template)).unwrap());
+    let one = || VerifierConfig { sandbox: Some(command(&template)), ..VerifierConfig::default() };
+    escapes::run_all_in(engine, || Verifier::start(one()));
+    let left = || shell(format!("{engine} ps -aq --filter ancestor=axiom-usr")).stdout;
+    // An engine removes a container after the command that ran it has ended.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !left().is_empty() {
+        assert!(Instant::now() < deadline, "containers are left: {:?}", left());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+#[test]
+fn docker() {
+    if let Err(why) = stands_in_engine("docker") {
+        eprintln!("SKIPPED: {why}");
+    }
+}
+
+/// With a store of its own, which only root may mount.
+#[test]
+fn podman() {
+    let store = tempfile::tempdir().unwrap();
+    let folder = store.path().display();
+    let runtime = if is_installed("runc") { "runc" } else { "crun" };
+    let engine = format!(
+        "podman --storage-driver=vfs --root={folder}/root --runroot={folder}/run \
+         --cgroup-manager=cgroupfs --runtime={runtime}"
+    );
+    if let Err(why) = stands_in_engine(&engine) {
+        eprintln!("SKIPPED: {why}");
     }
 }
 
