@@ -100,11 +100,14 @@ impl Batch {
     /// together.
     pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
         let parts = self.filled(tokens_max, unit);
+        if parts.len() < 2 {
+            return parts;
+        }
         let n = evened(parts.len());
         let tokens: usize = parts.iter().map(|part| part.chunk.tokens.len()).sum();
-        let sizes = (tokens.div_ceil(n.max(1))..tokens_max).step_by(tokens_max.div_ceil(STEPS));
+        let sizes = (tokens.div_ceil(n)..tokens_max).step_by(tokens_max.div_ceil(STEPS));
         let even = sizes.map(|size| self.filled(size, unit)).find(|even| even.len() <= n);
-        if parts.len() > 1 { even.unwrap_or(parts) } else { parts }
+        even.unwrap_or(parts)
     }
 
     /// Parts that are filled one after the other.

@@ -50,17 +50,16 @@ impl Default for PackedRows {
 impl PackedRows {
     /// Copies `rows` rows of `width` floats.
     pub(crate) fn pack(&mut self, x: &[f32], (rows, width): (usize, usize), plan: Option<Plan>) {
-        let x = View::rows(x, width);
+        let plain = View::rows(x, width);
         match (plan, &mut *self) {
-            (None, Self::Panels(panels)) => panels.pack(x, rows, width),
-            (Some(plan), Self::Blocks(blocks)) => blocks.pack(x, (rows, width), plan.pieces),
-            (None, Self::Blocks(_)) => {
-                *self = Self::default();
-                self.pack(x.data, (rows, width), plan);
-            }
-            (Some(_), Self::Panels(_)) => {
-                *self = Self::Blocks(Blocks::default());
-                self.pack(x.data, (rows, width), plan);
+            (None, Self::Panels(panels)) => panels.pack(plain, rows, width),
+            (Some(plan), Self::Blocks(blocks)) => blocks.pack(plain, (rows, width), plan.pieces),
+            _ => {
+                *self = match plan {
+                    Some(_) => Self::Blocks(Blocks::default()),
+                    None => Self::default(),
+                };
+                self.pack(x, (rows, width), plan);
             }
         }
     }
@@ -268,6 +267,11 @@ impl Matrix {
         }
     }
 
+    /// Copies rows that [`Matrix::weigh`] sums over.
+    pub(crate) fn pack_rows(&self, x: &[f32], rows: usize, packed: &mut PackedRows) {
+        packed.pack(x, (rows, self.input), self.plan);
+    }
+
     /// `dW += dy^T x`, for `x` already packed by the matrix's plan.
     pub(crate) fn weigh(&self, dy: &[f32], x: &PackedRows, dweight: &mut [f32], rows: usize) {
         let (m, n) = (self.output, self.input);
@@ -280,11 +284,6 @@ impl Matrix {
             }
             _ => unreachable!("packed by the plan"),
         }
-    }
-
-    /// Copies rows that [`Matrix::weigh`] sums over.
-    pub(crate) fn pack_rows(&self, x: &[f32], rows: usize, packed: &mut PackedRows) {
-        packed.pack(x, (rows, self.input), self.plan);
     }
 
     /// The same for a W of few rows or columns, for which packing would be most of the work: the
