@@ -1,12 +1,14 @@
 //! Matrices as the units for bfloat16 take them, and their products.
 
-use std::{cell::Cell, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+};
 
 use super::{
     Aligned, NR, View,
-    gemm::{Right, copy},
-    kernel,
-    turn::transpose,
+    gemm::Right,
+    pairs::{copy_row, cut, pack_left, pack_left_turned, pair_square},
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
@@ -52,12 +54,14 @@ impl Blocks {
     /// Copies a `k` x `n` matrix.
     pub(crate) fn pack(&mut self, b: View<'_>, (k, n): (usize, usize), pieces: usize) {
         (self.deep, self.pieces) = (k.div_ceil(SIDE), pieces);
-        self.data.resize(n.div_ceil(SIDE) * self.deep * pieces * BLOCK);
-        let mut square = [0.0; SIDE * SIDE];
-        for (i, out) in self.data.chunks_exact_mut(pieces * BLOCK).enumerate() {
-            let (panel, deep) = (i / self.deep, i % self.deep);
-            cut(b, (deep * SIDE, panel * SIDE), (k, n), &mut square);
-            pair_rows(&square, out);
+        let (panels, size) = (n.div_ceil(SIDE), pieces * BLOCK);
+        self.data.resize(panels * self.deep * size);
+        // A row is read from its beginning to its end, as it lies in memory.
+        for deep in 0..self.deep {
+            for panel in 0..panels {
+                let out = &mut self.data[(panel * self.deep + deep) * size..][..size];
+                pair_square(b, (deep * SIDE, panel * SIDE), (k, n), out);
+            }
         }
     }
 }
@@ -104,10 +108,8 @@ impl RightBlocks for Loose<'_> {
         room: &'r mut Aligned<u32>,
     ) -> &'r [u32] {
         let out = room.grown(blocks.len() * self.pieces * BLOCK);
-        let mut square = [0.0; SIDE * SIDE];
         for (block, out) in blocks.zip(out.chunks_exact_mut(self.pieces * BLOCK)) {
-            cut(self.x, (block * SIDE, panel * SIDE), self.size, &mut square);
-            pair_rows(&square, out);
+            pair_square(self.x, (block * SIDE, panel * SIDE), self.size, out);
         }
         out
     }
@@ -127,138 +129,6 @@ impl Right for Loose<'_> {
             cut(self.x, (i, j0), self.size, out);
         }
         (out, NR)
-    }
-}
-
-/// Copies a square of a `k` x `n` matrix, with zeros beyond its edges.
-fn cut(
-    b: View<'_>,
-    (i0, j0): (usize, usize),
-    (k, n): (usize, usize),
-    square: &mut [f32; SIDE * SIDE],
-) {
-    let (deep, wide) = (SIDE.min(k - i0), SIDE.min(n - j0));
-    if deep < SIDE || wide < SIDE {
-        square.fill(0.0);
-    }
-    for (i, row) in square.chunks_exact_mut(SIDE).take(deep).enumerate() {
-        let from = &b.data[(i0 + i) * b.rs + j0 * b.cs..];
-        match b.cs {
-            1 => copy(&mut row[..wide], &from[..wide]),
-            cs => row[..wide].iter_mut().zip(from.iter().step_by(cs)).for_each(|(x, y)| *x = *y),
-        }
-    }
-}
-
-/// The nearest bfloat16, ties to even, in the upper half.
-#[inline(always)]
-fn upper(x: f32) -> u32 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
-    if x.is_nan() { bits | 0x0040_0000 } else { rounded }
-}
-
-/// Two numbers as pairs: what bfloat16 keeps of them, and what it keeps of the rest.
-#[inline(always)]
-fn pairs(x: f32, y: f32) -> (u32, u32) {
-    let (a, b) = (upper(x), upper(y));
-    let rest = |x: f32, bits: u32| upper(x - f32::from_bits(bits));
-    (a >> 16 | b & 0xFFFF_0000, rest(x, a) >> 16 | rest(y, b) & 0xFFFF_0000)
-}
-
-kernel! {
-    /// Writes a square as a block of a right-hand matrix, in as many pieces as there is room for.
-    fn pair_rows / pair_rows_body (square: &[f32; SIDE * SIDE], out: &mut [u32])
-}
-
-#[inline(always)]
-fn pair_rows_body<const F: bool>(square: &[f32; SIDE * SIDE], out: &mut [u32]) {
-    let (first, second) = out.split_at_mut(BLOCK);
-    let (first, second) = (first.as_chunks_mut::<SIDE>().0, second.as_chunks_mut::<SIDE>().0);
-    let rows = square.as_chunks::<{ 2 * SIDE }>().0;
-    for (p, (rows, out)) in rows.iter().zip(first).enumerate() {
-        let (x, y) = rows.split_at(SIDE);
-        for (j, out) in out.iter_mut().enumerate() {
-            *out = pairs(x[j], y[j]).0;
-        }
-        if let Some(out) = second.get_mut(p) {
-            for (j, out) in out.iter_mut().enumerate() {
-                *out = pairs(x[j], y[j]).1;
-            }
-        }
-    }
-}
-
-/// Fetches two lines that will be read soon.
-#[inline(always)]
-fn fetch(at: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which reads nothing that the program could see.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(at.cast());
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(16).cast());
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
-kernel! {
-    /// Writes rows of inputs as the block rows of a left-hand matrix: rows of `deep` blocks,
-    /// which the last may not fill.
-    fn pack_left / pack_left_body (
-        x: &[f32], ld: usize, m: usize, k: usize, pieces: usize, out: &mut [u32]
-    )
-}
-
-#[inline(always)]
-fn pack_left_body<const F: bool>(
-    x: &[f32],
-    ld: usize,
-    m: usize,
-    k: usize,
-    pieces: usize,
-    out: &mut [u32],
-) {
-    let deep = k.div_ceil(SIDE);
-    for (i, row) in x.chunks(ld).take(m).enumerate() {
-        for (block, x) in row[..k].chunks(SIDE).enumerate() {
-            let mut padded = [0.0; SIDE];
-            let x = x.first_chunk::<SIDE>().unwrap_or_else(|| {
-                padded[..x.len()].copy_from_slice(x);
-                &padded
-            });
-            fetch(x.as_ptr().wrapping_add(2 * ld));
-            let at = (i / SIDE * deep + block) * pieces * BLOCK + i % SIDE * (SIDE / 2);
-            let out = &mut out[at..];
-            let (first, second) = out.split_at_mut(BLOCK.min(out.len()));
-            for (p, out) in first[..SIDE / 2].iter_mut().enumerate() {
-                *out = pairs(x[2 * p], x[2 * p + 1]).0;
-            }
-            if pieces == 2 {
-                for (p, out) in second[..SIDE / 2].iter_mut().enumerate() {
-                    *out = pairs(x[2 * p], x[2 * p + 1]).1;
-                }
-            }
-        }
-    }
-}
-
-/// The same for the transpose of rows: a left-hand matrix of `m` rows whose columns are `x`'s rows.
-fn pack_left_turned(x: View<'_>, (m, k): (usize, usize), pieces: usize, out: &mut [u32]) {
-    let deep = k.div_ceil(SIDE);
-    let mut square = [0.0; SIDE * SIDE];
-    let mut paired = [0; 2 * BLOCK];
-    let rows = View { rs: x.cs, cs: x.rs, ..x };
-    for (at, out) in out.chunks_exact_mut(pieces * BLOCK).enumerate() {
-        let (i, block) = (at / deep * SIDE, at % deep * SIDE);
-        cut(rows, (block, i), (k, m), &mut square);
-        pair_rows(&square, &mut paired[..pieces * BLOCK]);
-        for (paired, out) in paired.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BLOCK)) {
-            transpose(paired, SIDE, out);
-        }
     }
 }
 
@@ -350,7 +220,7 @@ fn packed<'o>(
 ) -> &'o [u32] {
     let out = out.grown(m.div_ceil(SIDE) * k.div_ceil(SIDE) * pieces * BLOCK);
     match (a.rs, a.cs) {
-        (ld, 1) => pack_left(a.data, ld, m, k, pieces, out),
+        (ld, 1) => pack_left((a.data, ld), (m, k), pieces, out),
         _ => pack_left_turned(a, (m, k), pieces, out),
     }
     out
@@ -362,27 +232,26 @@ struct Edge([f32; SIDE * SIDE]);
 
 /// Runs into C from `at` on, through a block of its own at the edges.
 fn place(unit: Unit, run: &Run<'_>, c: &mut [f32], (at, ldc): (usize, usize), columns: usize) {
+    thread_local!(static EDGE: RefCell<Edge> = const { RefCell::new(Edge([0.0; SIDE * SIDE])) });
     if columns == SIDE && (run.rows == SIDE || run.rows == SIDE / 2) {
         return run.into(unit, c, (at, ldc));
     }
-    let c = &mut c[at..];
-    let mut edge = Edge([0.0; SIDE * SIDE]);
-    let Edge(edge) = &mut edge;
-    let rows = |c: &mut [f32], copy: &mut dyn FnMut(&mut [f32], usize)| {
-        for (r, row) in c.chunks_mut(ldc).take(run.rows).enumerate() {
-            copy(&mut row[..columns], r * SIDE);
+    EDGE.with_borrow_mut(|Edge(edge)| {
+        let c = &mut c[at..];
+        if run.load {
+            let rows = edge.as_chunks_mut::<SIDE>().0.iter_mut().zip(c.chunks(ldc)).take(run.rows);
+            rows.for_each(|(edge, row)| copy_row(&mut edge[..columns], &row[..columns]));
         }
-    };
-    if run.load {
-        rows(c, &mut |row, at| edge[at..at + columns].copy_from_slice(row));
-    }
-    run.into(unit, edge, (0, SIDE));
-    rows(c, &mut |row, at| row.copy_from_slice(&edge[at..at + columns]));
+        run.into(unit, edge, (0, SIDE));
+        let rows = edge.as_chunks::<SIDE>().0.iter().zip(c.chunks_mut(ldc)).take(run.rows);
+        rows.for_each(|(edge, row)| copy_row(&mut row[..columns], &edge[..columns]));
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::pairs::upper;
 
     fn numbers(n: usize, by: u32) -> Vec<f32> {
         (0..n as u32).map(|i| (i.wrapping_mul(by) % 1999) as f32 / 1000.0 - 1.0).collect()

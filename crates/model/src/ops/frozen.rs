@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use super::{
     Aligned,
-    blocks::{RightBlocks, pack_left, pair_rows},
+    blocks::RightBlocks,
     gemm::{NR, Right, round_up},
+    pairs::{pack_left, pair_rows},
     turn::{transpose, turn_pairs},
     units::{self, SIDE},
 };
@@ -381,7 +382,7 @@ impl Rounded<'_> {
     /// Writes 32 inputs of a panel of outputs: pairs of inputs of an output.
     fn block(&self, panel: usize, inputs: usize, out: &mut [u32]) {
         let square = self.square(panel, inputs);
-        pair_rows(&square, out);
+        pair_rows(&square, SIDE, out);
     }
 
     /// Writes the same: pairs of outputs of an input.
@@ -395,7 +396,7 @@ impl Rounded<'_> {
         let square = self.square(panel, inputs);
         let mut paired = [0; 2 * units::BLOCK];
         let paired = &mut paired[..out.len()];
-        pack_left(&square, NR, SIDE, NR, self.pieces, paired);
+        pack_left((&square, NR), (SIDE, NR), self.pieces, paired);
         for (from, to) in paired.chunks(units::BLOCK).zip(out.chunks_mut(units::BLOCK)) {
             transpose(from, NR / 2, to);
         }

@@ -23,6 +23,7 @@ mod head;
 mod matrix;
 mod norm;
 mod optimizer;
+mod pairs;
 mod parts;
 mod rope;
 pub mod seam;
