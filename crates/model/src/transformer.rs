@@ -221,7 +221,8 @@ impl<O: Ops> Model<O> {
         ] {
             ops.resize(buffer, n * width);
         }
-        ops.copy(x, &mut t.input);
+        // The next copy writes all of `x` again.
+        std::mem::swap(x, &mut t.input);
         ops.rms_norm(&t.input, self.weight(&at.norm1), eps, &mut t.norm1, &mut t.rstd1);
         self.queries_keys_values(layer, n, &tape.rows, t, low);
         let (qkv, scratch) = ([&t.q, &t.k, &t.v], &mut tape.work.scratch);

@@ -46,7 +46,7 @@ fn gather(x: &[f32], span: Span, kv: usize, heads: Heads, out: &mut Vec<f32>) {
     }
 }
 
-/// Probabilities of a tile of queries into `probs`, rows `ld` apart.
+/// Probabilities of a tile of queries into `probs`, rows `ld` apart, and zeros up to a whole panel.
 fn probabilities(
     probs: &mut [f32],
     ld: usize,
@@ -55,7 +55,7 @@ fn probabilities(
     (rows, first, dim): (usize, usize, usize),
     scale: f32,
 ) {
-    let n = first + rows;
+    let n = round_up(first + rows, NR);
     gemm(probs, ld, (rows, n, dim), queries, keys_t.rhs(), false);
     for (r, row) in probs.chunks_mut(ld).take(rows).enumerate() {
         softmax(row, first + r + 1, scale);
@@ -191,9 +191,10 @@ fn tile_backward(
     gemm(&mut s.dvalues, d, (n, d, rows), p_t, s.tile_p.rhs(), true);
 
     let dprobs = grown(&mut s.dprobs, TILE * ld);
-    gemm(dprobs, ld, (rows, n, d), outs, s.values_t.rhs(), false);
+    let wide = round_up(n, NR);
+    gemm(dprobs, ld, (rows, wide, d), outs, s.values_t.rhs(), false);
     for (p, dp) in probs.chunks(ld).zip(dprobs.chunks_mut(ld)).take(rows) {
-        softmax_backward(&p[..n], &mut dp[..n], heads.scale());
+        softmax_backward(&p[..wide], &mut dp[..wide], heads.scale());
     }
     let ds = View::rows(dprobs, ld);
     gemm(&mut dq[at..], ldq, (rows, d, n), ds, s.keys_p.rhs(), false);

@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     Aligned, NR, View,
-    gemm::Right,
-    pairs::{copy_row, cut, pack_left, pack_left_turned, pair_square},
+    gemm::{Right, copy},
+    pairs::{cut, pack_left, pack_left_turned, pair_square},
     units::{BLOCK, Plan, Run, SIDE, Unit, with_unit},
 };
 
@@ -240,11 +240,11 @@ fn place(unit: Unit, run: &Run<'_>, c: &mut [f32], (at, ldc): (usize, usize), co
         let c = &mut c[at..];
         if run.load {
             let rows = edge.as_chunks_mut::<SIDE>().0.iter_mut().zip(c.chunks(ldc)).take(run.rows);
-            rows.for_each(|(edge, row)| copy_row(&mut edge[..columns], &row[..columns]));
+            rows.for_each(|(edge, row)| copy(&mut edge[..columns], &row[..columns]));
         }
         run.into(unit, edge, (0, SIDE));
         let rows = edge.as_chunks::<SIDE>().0.iter().zip(c.chunks_mut(ldc)).take(run.rows);
-        rows.for_each(|(edge, row)| copy_row(&mut row[..columns], &edge[..columns]));
+        rows.for_each(|(edge, row)| copy(&mut row[..columns], &edge[..columns]));
     });
 }
 

@@ -264,12 +264,12 @@ struct Tile {
     load: bool,
 }
 
-/// Copies floats of equal number; a panel's width of them, which a copy of known length is several
-/// instructions for instead of a call.
+/// Copies floats of equal number. A copy of known length, a panel's width, is several instructions
+/// instead of a call.
 #[inline(always)]
 pub(super) fn copy(to: &mut [f32], from: &[f32]) {
-    match (to.as_chunks_mut::<NR>(), from.as_chunks::<NR>()) {
-        ((to, []), (from, [])) => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+    match (<&mut [f32; NR]>::try_from(&mut *to), <&[f32; NR]>::try_from(from)) {
+        (Ok(to), Ok(from)) => *to = *from,
         _ => to.copy_from_slice(from),
     }
 }

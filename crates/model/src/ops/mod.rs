@@ -191,14 +191,31 @@ pub(crate) fn lane_sums<const N: usize, const K: usize>(
             }
         }
     }
-    lanes.map(|mut lanes| {
-        let mut width = LANES / 2;
-        while width > 0 {
-            for l in 0..width {
-                lanes[l] += lanes[l + width];
-            }
-            width /= 2;
+    lanes.map(lane_total)
+}
+
+/// The sum of a row, with the bits that [`lane_sum`] gives it: nothing has to be found before it is
+/// added.
+#[inline(always)]
+pub(crate) fn row_sum(row: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (whole, rest) = row.as_chunks::<LANES>();
+    for chunk in whole {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += x);
+    lane_total(lanes)
+}
+
+/// Adds the partial sums up.
+#[inline(always)]
+fn lane_total(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
         }
-        lanes[0]
-    })
+        width /= 2;
+    }
+    lanes[0]
 }

@@ -2,6 +2,7 @@
 
 use super::{
     View,
+    gemm::copy,
     turn::transpose,
     units::{BLOCK, SIDE, Unit},
 };
@@ -20,17 +21,9 @@ pub(super) fn cut(
     for (i, row) in square.chunks_exact_mut(SIDE).take(deep).enumerate() {
         let from = &b.data[(i0 + i) * b.rs + j0 * b.cs..];
         match b.cs {
-            1 => copy_row(&mut row[..wide], &from[..wide]),
+            1 => copy(&mut row[..wide], &from[..wide]),
             cs => row[..wide].iter_mut().zip(from.iter().step_by(cs)).for_each(|(x, y)| *x = *y),
         }
-    }
-}
-
-/// Copies a row of a block, a whole one without a call.
-pub(super) fn copy_row(to: &mut [f32], from: &[f32]) {
-    match (to.first_chunk_mut::<SIDE>(), from.first_chunk::<SIDE>()) {
-        (Some(to), Some(from)) => *to = *from,
-        _ => to.copy_from_slice(from),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The exponential and the softmax.
 
-use super::{LANES, fma, kernel, lane_sum};
+use super::{LANES, fma, kernel, row_sum};
 
 /// `e^x`, within 2 units in the last place between -87 and 88; 0 below.
 ///
@@ -40,7 +40,7 @@ fn forward<const F: bool>(row: &mut [f32], scale: f32) {
     for x in row.iter_mut() {
         *x = exp::<F>(fma::<F>(*x, scale, -max));
     }
-    let norm = 1.0 / lane_sum([row], |[x]| x);
+    let norm = 1.0 / row_sum(row);
     for x in row.iter_mut() {
         *x *= norm;
     }
@@ -50,11 +50,12 @@ fn forward<const F: bool>(row: &mut [f32], scale: f32) {
 #[inline(always)]
 pub(super) fn max(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
-    for chunk in row.chunks(LANES) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = if *x > *lane { *x } else { *lane };
-        }
+    let larger = |(lane, x): (&mut f32, &f32)| *lane = if *x > *lane { *x } else { *lane };
+    let (whole, rest) = row.as_chunks::<LANES>();
+    for chunk in whole {
+        lanes.iter_mut().zip(chunk).for_each(larger);
     }
+    lanes.iter_mut().zip(rest).for_each(larger);
     let mut width = LANES / 2;
     while width > 0 {
         for l in 0..width {
