@@ -3,7 +3,7 @@
 //! Works in chunks of rows, so that `[rows, vocabulary]` never exists at once.
 
 use super::{
-    LANES, Matrix, PackedRows, fma, grown, kernel, lane_sums, row_sum,
+    LANES, Matrix, PackedRows, fma, grown, kernel, lane_sum, lane_sums,
     seam::{Follows, Found, Stats, TargetSlopes},
     softmax,
 };
@@ -106,7 +106,7 @@ fn token_at_body<const F: bool>(
     for (c, logits) in row.chunks(DRAWN).enumerate() {
         let mut probs = [0.0; DRAWN];
         probs.iter_mut().zip(logits).for_each(|(p, x)| *p = prob(*x));
-        let sum = f64::from(row_sum(&probs));
+        let sum = f64::from(lane_sum([&probs], |[p]| p));
         if left < sum {
             let mut token = 0;
             for (i, p) in probs.iter().enumerate().filter(|(_, p)| **p > 0.0) {

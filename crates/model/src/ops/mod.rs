@@ -160,14 +160,26 @@ pub(crate) const LANES: usize = 16;
 const TERMS: usize = 128;
 
 /// The sum of `f` over the elements of rows of equal length, in sixteen interleaved partial sums
-/// that are then added in a fixed order.
+/// that are then added in a fixed order. An `f` of many operations is better off in [`lane_sums`].
 #[inline(always)]
 pub(crate) fn lane_sum<const N: usize>(rows: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
-    let [sum] = lane_sums(rows, |x| [f(x)]);
-    sum
+    let mut lanes = [0.0f32; LANES];
+    let whole = rows.map(|row| row.as_chunks::<LANES>().0);
+    for i in 0..whole[0].len() {
+        let x = whole.map(|chunks| &chunks[i]);
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(x.map(|x| x[l]));
+        }
+    }
+    let rest = rows.map(|row| row.as_chunks::<LANES>().1);
+    for (l, lane) in lanes.iter_mut().enumerate().take(rest[0].len()) {
+        *lane += f(rest.map(|x| x[l]));
+    }
+    lane_total(lanes)
 }
 
-/// Several such sums in one pass, each with the bits that [`lane_sum`] gives it.
+/// Several such sums in one pass, each with the bits that [`lane_sum`] gives it. Terms are found
+/// before they are added.
 #[inline(always)]
 pub(crate) fn lane_sums<const N: usize, const K: usize>(
     rows: [&[f32]; N],
@@ -192,19 +204,6 @@ pub(crate) fn lane_sums<const N: usize, const K: usize>(
         }
     }
     lanes.map(lane_total)
-}
-
-/// The sum of a row, with the bits that [`lane_sum`] gives it: nothing has to be found before it is
-/// added.
-#[inline(always)]
-pub(crate) fn row_sum(row: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let (whole, rest) = row.as_chunks::<LANES>();
-    for chunk in whole {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
-    }
-    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += x);
-    lane_total(lanes)
 }
 
 /// Adds the partial sums up.

@@ -1,6 +1,6 @@
 //! The exponential and the softmax.
 
-use super::{LANES, fma, kernel, row_sum};
+use super::{LANES, fma, kernel, lane_sum};
 
 /// `e^x`, within 2 units in the last place between -87 and 88; 0 below.
 ///
@@ -40,7 +40,7 @@ fn forward<const F: bool>(row: &mut [f32], scale: f32) {
     for x in row.iter_mut() {
         *x = exp::<F>(fma::<F>(*x, scale, -max));
     }
-    let norm = 1.0 / row_sum(row);
+    let norm = 1.0 / lane_sum([row], |[x]| x);
     for x in row.iter_mut() {
         *x *= norm;
     }
