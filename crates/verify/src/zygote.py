@@ -94,9 +94,10 @@ def warm_up():
     sys.modules.pop("solution", None)
 
 
+# As the kernel has them.
 HUGE_PAGE = 2 << 20
-READ_WRITE, READ_EXECUTE = 3, 5
-PRIVATE_ANONYMOUS, MAY_MOVE_TO_FIXED, COLLAPSE = 0x22, 3, 25
+PROT_READ_WRITE, PROT_READ_EXEC, MAP_PRIVATE_ANONYMOUS = 3, 5, 0x22
+MREMAP_MAYMOVE_FIXED, MADV_HUGEPAGE, MADV_COLLAPSE = 3, 14, 25
 
 
 def code_span(ctypes):
@@ -149,18 +150,20 @@ def gather_code():
     libc = ctypes.CDLL(None)
     for call in (libc.mmap, libc.mremap):
         call.restype = word
-    room = libc.mmap(None, word(size + HUGE_PAGE), READ_WRITE, PRIVATE_ANONYMOUS, -1, word(0))
+    room = libc.mmap(None, word(size + HUGE_PAGE), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, word(0))
     if room == word(-1).value:
         return
     to = -(-room // HUGE_PAGE) * HUGE_PAGE
+    # Huge from its first byte on where that is allowed; the second call only makes sure then.
+    libc.madvise(word(to), word(size), MADV_HUGEPAGE)
     ctypes.memmove(to, begin, size)
-    if libc.madvise(word(to), word(size), COLLAPSE) or libc.mprotect(
-        word(to), word(size), READ_EXECUTE
+    if libc.madvise(word(to), word(size), MADV_COLLAPSE) or libc.mprotect(
+        word(to), word(size), PROT_READ_EXEC
     ):
         libc.munmap(word(room), word(size + HUGE_PAGE))
         return
     # In one step, and with the same bytes: what runs there goes on.
-    libc.mremap(word(to), word(size), word(size), MAY_MOVE_TO_FIXED, word(begin))
+    libc.mremap(word(to), word(size), word(size), MREMAP_MAYMOVE_FIXED, word(begin))
     for unused, length in ((room, to - room), (to + size, room + HUGE_PAGE - to)):
         if length:
             libc.munmap(word(unused), word(length))
@@ -292,12 +295,11 @@ def serve(control, walls):
 
 def main():
     control_fd, ruleset_fd = int(sys.argv[1]), int(sys.argv[2])
-    os.dup2(control_fd, 30)
-    if ruleset_fd >= 0:
-        os.dup2(ruleset_fd, 31)
-        ruleset_fd = 4
-        os.dup2(31, ruleset_fd)
-    os.dup2(30, CONTROL_FD)
+    # The copies take the lowest numbers, so what is placed never closes what is still needed.
+    placed = [os.dup(fd) for fd in (control_fd, ruleset_fd) if fd >= 0]
+    for number, fd in enumerate(placed, CONTROL_FD):
+        os.dup2(fd, number)
+    ruleset_fd = CONTROL_FD + 1 if ruleset_fd >= 0 else -1
     os.closerange(5 if ruleset_fd >= 0 else 4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     control = _socket.socket(fileno=CONTROL_FD)
     try:

@@ -151,6 +151,25 @@ fn descriptors_do_not_leak() {
     assert_eq!(unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) }, -1);
 }
 
+/// The zygote moves the descriptors that it is handed to places of their own, whatever their
+/// numbers are.
+#[test]
+fn a_verifier_starts_whatever_is_open() {
+    if !is_alone() {
+        return succeeds_alone("faults::a_verifier_starts_whatever_is_open");
+    }
+    if let Err(e) = verifier_in(Tier::Landlocked, 1) {
+        eprintln!("SKIPPED: {e}");
+        return;
+    }
+    let mut open = Vec::new();
+    while open.len() < 32 {
+        open.push(std::fs::File::open("/dev/null").unwrap());
+        let verifier = verifier_in(Tier::Landlocked, 1).unwrap();
+        still_honest(&verifier, &format!("{} open files", open.len()));
+    }
+}
+
 #[test]
 fn a_zygote_stopped_during_a_run_costs_the_program_nothing() {
     let verifier = verifier_in(Tier::NoFiles, 1).unwrap();
