@@ -119,17 +119,14 @@ def code_span(ctypes):
     # Addresses of an executable at a fixed place are not relative to it.
     shift = 0 if kind == 2 else found.base
     begin = end = found.base
+    page = resource.getpagesize()
     for i in range(count):
         entry = ctypes.string_at(found.base + table + i * size, 56)
-        (kind, flags), (address, length) = (
-            struct.unpack_from("=II", entry),
-            struct.unpack_from("=Q16xQ", entry, 16),
-        )
-        page = resource.getpagesize()
-        at = shift + address // page * page
+        kind, flags = struct.unpack_from("=II", entry)
+        address, length = struct.unpack_from("=Q16xQ", entry, 16)
         # Loaded, not to be written, and where the last one ended.
-        if kind == 1 and not flags & 2 and at == end:
-            end = (shift + address + length + page - 1) // page * page
+        if kind == 1 and not flags & 2 and shift + address // page * page == end:
+            end = -(-(shift + address + length) // page) * page
     return begin, end
 
 
