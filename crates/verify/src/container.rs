@@ -199,12 +199,16 @@ fn scratch() -> io::Result<File> {
     }
 }
 
-/// The last line of it.
+/// Lines of it that are shown: the last is often a hint, and the cause stands before it.
+const SHOWN: usize = 3;
+
+/// The last lines of it.
 fn last_words(mut said: &File) -> io::Result<String> {
     let mut text = Vec::new();
     said.rewind()?;
     said.take(64 << 10).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
-    let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    Ok(if line.is_empty() { String::new() } else { format!(" ({})", line.trim()) })
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(SHOWN)..].join("; ");
+    Ok(if last.is_empty() { String::new() } else { format!(" ({last})") })
 }
