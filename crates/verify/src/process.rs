@@ -193,10 +193,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::jail::Tier;
-    use crate::spawner::Place;
-    use crate::zygote::Flavour;
-    use crate::{Value, VerifierConfig, marshal, python};
+    use crate::zygote::tests::zygote;
+    use crate::{Value, marshal};
 
     #[test]
     fn a_byte_out_of_band_does_not_hold_the_verifier_up() {
@@ -214,30 +212,6 @@ mod tests {
         let mut reader = Reader { meter, input: &ours, buffer: Vec::new(), received: 0, job: &job };
         let ended = reader.follow::<()>(&mut |_, _| None).unwrap();
         assert!(matches!(ended, Ended::Beside | Ended::Closed), "{ended:?}");
-    }
-
-    fn zygote() -> Zygote {
-        let python = python::find_python(&VerifierConfig::default()).unwrap();
-        let place = Place { tier: Tier::None, slot: 0, flavour: Flavour::Fixed };
-        Zygote::start(&python, place).unwrap()
-    }
-
-    /// Where the kernel has huge pages to give: forks are cheaper by a tenth then.
-    #[test]
-    fn the_interpreters_code_lies_in_huge_pages() {
-        let zygote = zygote();
-        let maps = std::fs::read_to_string(format!("/proc/{}/smaps", zygote.id()));
-        let (Ok(maps), true) = (maps, Path::new("/sys/kernel/mm/transparent_hugepage").exists())
-        else {
-            eprintln!("SKIPPED: there are none, or who has them is not told");
-            return;
-        };
-        let executable = maps.split(" r-xp ").skip(1);
-        let kib = |map: &str| -> Option<u64> {
-            let (_, rest) = map.split_once("AnonHugePages:")?;
-            rest.split_whitespace().next()?.parse().ok()
-        };
-        assert!(executable.filter_map(kib).sum::<u64>() >= 2048, "{maps}");
     }
 
     /// A program that prints.

@@ -114,16 +114,14 @@ def code_span(ctypes):
     header = ctypes.string_at(found.base, 64)
     if header[:5] != b"\x7fELF\x02":
         return 0, 0
-    (kind,), (table,) = struct.unpack_from("=H", header, 16), struct.unpack_from("=Q", header, 32)
-    size, count = struct.unpack_from("=HH", header, 54)
+    kind, table, size, count = struct.unpack_from("=16xH14xQ14xHH", header)
     # Addresses of an executable at a fixed place are not relative to it.
     shift = 0 if kind == 2 else found.base
     begin = end = found.base
     page = resource.getpagesize()
     for i in range(count):
         entry = ctypes.string_at(found.base + table + i * size, 56)
-        kind, flags = struct.unpack_from("=II", entry)
-        address, length = struct.unpack_from("=Q16xQ", entry, 16)
+        kind, flags, address, length = struct.unpack("=II8xQ16xQ8x", entry)
         # Loaded, not to be written, and where the last one ended.
         if kind == 1 and not flags & 2 and shift + address // page * page == end:
             end = -(-(shift + address + length) // page) * page

@@ -215,3 +215,36 @@ fn plan(
         fixed_addresses: flavour != Flavour::Varied,
     })
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{VerifierConfig, python};
+
+    /// One without walls.
+    pub(crate) fn zygote() -> Zygote {
+        let python = python::find_python(&VerifierConfig::default()).unwrap();
+        let place = Place { tier: Tier::None, slot: 0, flavour: Flavour::Fixed };
+        Zygote::start(&python, place).unwrap()
+    }
+
+    /// Where the kernel has huge pages to give: forks are cheaper by a tenth then.
+    #[test]
+    fn the_interpreters_code_lies_in_huge_pages() {
+        let zygote = zygote();
+        let maps = std::fs::read_to_string(format!("/proc/{}/smaps", zygote.id()));
+        let (Ok(maps), true) = (maps, Path::new("/sys/kernel/mm/transparent_hugepage").exists())
+        else {
+            eprintln!("SKIPPED: there are none, or who has them is not told");
+            return;
+        };
+        let executable = maps.split(" r-xp ").skip(1);
+        let kib = |map: &str| -> Option<u64> {
+            let (_, rest) = map.split_once("AnonHugePages:")?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        assert!(executable.filter_map(kib).sum::<u64>() >= 2048, "{maps}");
+    }
+}

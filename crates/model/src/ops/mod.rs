@@ -218,3 +218,19 @@ fn lane_total(mut lanes: [f32; LANES]) -> f32 {
     }
     lanes[0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_have_the_same_bits_one_by_one_and_in_one_pass() {
+        let x: Vec<f32> = (0..300).map(|i| (i as f32 * 0.37).sin() * 9.0).collect();
+        for n in [0, 1, 15, 16, 17, 127, 128, 129, 300] {
+            let (x, y) = (&x[..n], &x[300 - n..]);
+            let [sum, product] = lane_sums([x, y], |[x, y]| [x, x * y]);
+            assert_eq!(lane_sum([x], |[x]| x).to_bits(), sum.to_bits(), "{n}");
+            assert_eq!(lane_sum([x, y], |[x, y]| x * y).to_bits(), product.to_bits(), "{n}");
+        }
+    }
+}
