@@ -1,4 +1,4 @@
-"""One GRPO step: ours, sandbox included, beside TRL's GRPOTrainer with a reward that costs nothing.
+"""One GRPO step: ours beside TRL's GRPOTrainer, with the same reward: hidden tests, run in the same sandbox.
 
     python3 scripts/compare_trl.py [--axiom target/release/axiom] [--steps 9] [--set KEY=VALUE]... [--checkpoint DIR] [--bf16]
 
@@ -6,10 +6,9 @@ On the embedded model both take 8 prompts with 16 completions of at most 90 toke
 same weights, on two threads, and make one update from them, theirs in f32 or, with `--bf16`, by autocast. On a
 checkpoint (random_checkpoint.py) they take 2 prompts with 8 completions of 128 tokens, learn by an adapter of rank 16
 on all linear layers in the type the checkpoint is stored in, and compute blocks twice (`gradient_checkpointing`, TRL's
-default). TRL gets the prompts that our run asked, step by step, and pays a completion for its length, so that no group
-is silent. Each side is a process of its own, one after the other; the figures of a step are the means of the steps
-after the first two (of fewer than three steps, of all). Peak memory is that of the process (ours without the sandbox's
-Python).
+default). TRL gets the prompts that our run asked, step by step, and its reward asks `axiom verify --listen`, a batch at
+a time. Each side is a process of its own, one after the other; the figures of a step are the means of the steps after
+the first two (of fewer than three steps, of all). Peak memory is that of the process, without the sandbox.
 
 TRL 1.16, transformers 5.23 and PyTorch 2.15 were used (README.md of this folder).
 """
@@ -17,12 +16,15 @@ TRL 1.16, transformers 5.23 and PyTorch 2.15 were used (README.md of this folder
 import argparse
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -79,15 +81,33 @@ def ours(axiom, steps, more, checkpoint):
         seconds=sum(timing.values()),
         **timing,
         tokens=mean(s["tokens_generated"] for s in stepped),
+        reward=mean(s["reward_mean"] for s in stepped),
         peak_mib=summary["memory_peak_bytes"] / 2**20,
     )
     asked = dict.fromkeys((event["step"], event["task"]) for event in events if event["type"] == "completion")
-    texts = [run([axiom, "tasks", "show", task]).split("\nhidden tests:")[0] for _, task in asked]
-    assert len(texts) == steps * prompts, f"{len(texts)} prompts in {steps} steps of {prompts}"
-    return figures, texts
+    tasks = run([axiom, "tasks", "show", "--json", *(task for _, task in asked)]).splitlines()
+    assert len(tasks) == steps * prompts, f"{len(tasks)} prompts in {steps} steps of {prompts}"
+    return figures, [json.loads(task) for task in tasks]
 
 
-def theirs(texts, steps, checkpoint, bf16):
+@contextmanager
+def sandbox(axiom):
+    """What judges a batch: a function from submissions to verdicts."""
+    service = subprocess.Popen([axiom, "verify", "--listen", "0", "--threads", "2"], stderr=subprocess.PIPE, text=True)
+    try:
+        address = re.search(r"http://[^,]+", service.stderr.readline())[0]
+
+        def judge(submissions):
+            with urllib.request.urlopen(address + "/verify", json.dumps(submissions).encode()) as answer:
+                return json.load(answer)
+
+        yield judge
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def theirs(tasks, judge, steps, checkpoint, bf16):
     import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -103,11 +123,20 @@ def theirs(texts, steps, checkpoint, bf16):
         from peft import LoraConfig
 
         adapter = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    times, lengths = [], []
+    times, lengths, judging, rewards = [], [], [], []
 
-    def reward(completion_ids, **_):
+    def reward(prompts, completions, completion_ids, entry_point, tests, **_):
+        start = time.perf_counter()
+        columns = zip(prompts, completions, entry_point, tests)
+        verdicts = judge([
+            dict(id=i, program=prompt + completion, entry_point=name, tests=json.loads(cases))
+            for i, (prompt, completion, name, cases) in enumerate(columns)
+        ])
+        judging.append(time.perf_counter() - start)
         lengths.append(sum(len(ids) for ids in completion_ids))
-        return [float(len(ids) % 7) for ids in completion_ids]
+        paid = [float(verdict["verdict"] == "accepted") for verdict in verdicts]
+        rewards.append(statistics.mean(paid))
+        return paid
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_, **__):
@@ -140,7 +169,10 @@ def theirs(texts, steps, checkpoint, bf16):
             model=model,
             reward_funcs=reward,
             args=config,
-            train_dataset=Dataset.from_list([{"prompt": text} for text in texts]),
+            # Tests as text: a column of a dataset has one type.
+            train_dataset=Dataset.from_list([
+                dict(prompt=t["prompt"], entry_point=t["entry_point"], tests=json.dumps(t["tests"])) for t in tasks
+            ]),
             processing_class=tokenizer,
             callbacks=[Clock()],
             peft_config=adapter,
@@ -150,7 +182,9 @@ def theirs(texts, steps, checkpoint, bf16):
     return dict(
         side="TRL",
         seconds=mean(times),
+        verify_s=mean(judging),
         tokens=mean(lengths),
+        reward=mean(rewards),
         peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
 
@@ -165,20 +199,21 @@ def main():
     parser.add_argument("--theirs", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.theirs:
-        texts = json.loads(Path(args.theirs).read_text())
-        print(json.dumps(theirs(texts, args.steps, args.checkpoint, args.bf16)))
+        tasks = json.loads(Path(args.theirs).read_text())
+        with sandbox(args.axiom) as judge:
+            print(json.dumps(theirs(tasks, judge, args.steps, args.checkpoint, args.bf16)))
         return
-    figures, texts = ours(args.axiom, args.steps, args.set, args.checkpoint)
+    figures, tasks = ours(args.axiom, args.steps, args.set, args.checkpoint)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(texts, file)
+        json.dump(tasks, file)
         file.flush()
-        command = [sys.executable, __file__, "--steps", str(args.steps), "--theirs", file.name]
+        command = [sys.executable, __file__, "--axiom", args.axiom, "--steps", str(args.steps), "--theirs", file.name]
         if args.checkpoint:
             command += ["--checkpoint", args.checkpoint]
         if args.bf16:
             command.append("--bf16")
         env = os.environ | {"HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
     sides = [figures, json.loads(done.stdout.splitlines()[-1])]
     for side in sides:
         print(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in side.items()}))

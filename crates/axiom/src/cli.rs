@@ -321,10 +321,14 @@ Example:
 pub(crate) enum TasksCommand {
     /// The families, their tiers and variants.
     List,
-    /// One task: its prompt, and its hidden tests.
+    /// Single tasks: their prompts, and their hidden tests.
     Show {
         /// FAMILY/DIFFICULTY/SPLIT/SEED.
-        id: String,
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        /// As JSON lines, in the order of the ids.
+        #[arg(long)]
+        json: bool,
     },
     /// Tasks as JSON lines.
     Export {

@@ -249,7 +249,7 @@ fn inputs(unreadable: usize) -> Result<u8> {
 fn look(command: TasksCommand) -> Result<u8> {
     match command {
         TasksCommand::List => commands::tasks::list()?,
-        TasksCommand::Show { id } => usage(commands::tasks::print(&id))?,
+        TasksCommand::Show { ids, json } => usage(commands::tasks::print(&ids, json))?,
         TasksCommand::Export { families, difficulty, split, n } => {
             usage(commands::tasks::export(&families, difficulty, &split, n))?;
         }

@@ -19,11 +19,16 @@ pub(crate) fn list() -> Result<()> {
     show(&format!("{:22} {:9} chains of 1 to 4 of {n} primitives\n", composed::NAME, "composed"))
 }
 
-/// Prints one task.
-pub(crate) fn print(id: &str) -> Result<()> {
-    let task = Task::build(&id.parse()?)?;
-    let baselines = tasks::baselines(&task);
-    show(&tasks::prompt(&task))?;
+/// Prints the tasks `ids`, as text or as JSON lines.
+pub(crate) fn print(ids: &[String], json: bool) -> Result<()> {
+    let tasks: Vec<Task> =
+        ids.iter().map(|id| Task::build(&id.parse()?)).collect::<Result<_, _>>()?;
+    tasks.iter().try_for_each(|task| if json { put(&as_json(task)) } else { print_text(task) })
+}
+
+fn print_text(task: &Task) -> Result<()> {
+    let baselines = tasks::baselines(task);
+    show(&tasks::prompt(task))?;
     show("\nhidden tests:\n")?;
     for test in task.tests.iter() {
         let args: Vec<String> = test.args.iter().map(ToString::to_string).collect();
@@ -41,20 +46,23 @@ pub(crate) fn export(families: &str, difficulty: u8, split: &str, n: u64) -> Res
     for family in names::parse(families)? {
         for seed in 0..n {
             let id = TaskId { family: family.clone(), difficulty, split, seed };
-            let task = Task::build(&id)?;
-            put(&json!({
-                "id": id.to_string(),
-                "tier": task.tier().name(),
-                "prompt": tasks::prompt(&task),
-                "statement": task.statement,
-                "entry_point": task.entry_point,
-                "params": task.params,
-                "examples": task.examples.iter().map(case).collect::<Vec<_>>(),
-                "tests": task.tests.iter().map(case).collect::<Vec<_>>(),
-            }))?;
+            put(&as_json(&Task::build(&id)?))?;
         }
     }
     Ok(())
+}
+
+fn as_json(task: &Task) -> serde_json::Value {
+    json!({
+        "id": task.id.to_string(),
+        "tier": task.tier().name(),
+        "prompt": tasks::prompt(task),
+        "statement": task.statement,
+        "entry_point": task.entry_point,
+        "params": task.params,
+        "examples": task.examples.iter().map(case).collect::<Vec<_>>(),
+        "tests": task.tests.iter().map(case).collect::<Vec<_>>(),
+    })
 }
 
 fn case(test: &TestCase) -> serde_json::Value {

@@ -145,6 +145,9 @@ fn a_task_is_the_same_every_time() {
         assert!(stdout(&first).contains("hidden tests:"));
         assert_eq!(first.stdout, second.stdout);
     }
+    let shown = output(&["tasks", "show", "--json", "lcs/5/train/0", "lcs/5/train/1"]);
+    let exported = output(&["tasks", "export", "--families", "lcs", "--n", "2"]);
+    assert!(!shown.stdout.is_empty() && shown.stdout == exported.stdout, "{}", stdout(&shown));
     check(&["tasks", "show", "lcs/11/test/0"], 2, &["difficulty 11"]);
     check(&["tasks", "show", "lcs/5/test"], 2, &["FAMILY/DIFFICULTY/SPLIT/SEED"]);
     check(&["tasks", "show", "lsc/5/test/0"], 2, &["unknown family `lsc`"]);
