@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use model::{Decoder, Model, ModelError, Tape, each, share_with, team};
+use model::{Decoder, Model, ModelError, Next, Tape, each, share_with, team};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -79,7 +79,8 @@ pub struct Completion {
 
 /// The completions of every request, in the order of requests and seeds.
 ///
-/// Each thread decodes as many rows as it may, and takes more from one queue where some have ended
+/// Completions of one prompt are one row until they differ: what they have in common is computed
+/// once. Each thread decodes as many as it may, and takes more from one queue where some have ended
 /// (continuous batching); of a large model, all threads decode the same rows. Who takes what does
 /// not change what is drawn.
 ///
@@ -171,16 +172,20 @@ impl<'a> Queue<'a> {
 /// A completion that is being drawn.
 struct Live<'a> {
     at: usize,
+    /// The row that computes what comes next, together with all that have the same tokens so far.
+    row: usize,
     prompt: &'a [u32],
     rng: ChaCha8Rng,
     completion: Completion,
 }
 
 impl<'a> Live<'a> {
-    fn of(part: &Part<'a>) -> impl Iterator<Item = Self> {
+    /// Those of a part, which begin as one row.
+    fn of(part: &Part<'a>, row: usize) -> impl Iterator<Item = Self> {
         let (request, first) = (part.request, part.first);
         request.seeds[part.seeds.clone()].iter().enumerate().map(move |(i, seed)| Self {
             at: first + i,
+            row,
             prompt: &request.prompt,
             rng: ChaCha8Rng::seed_from_u64(*seed),
             completion: Completion {
@@ -192,25 +197,32 @@ impl<'a> Live<'a> {
         })
     }
 
-    /// Draws its next token from a row; whether it goes on.
-    fn draw(
-        &mut self,
-        decoder: &Decoder<'_>,
-        row: usize,
-        sampling: &Sampling,
-    ) -> Result<bool, ModelError> {
+    /// What it is fed next: its row, and the token drawn last.
+    fn fed(&self) -> (usize, u32) {
+        (self.row, self.completion.tokens.last().copied().unwrap_or_default())
+    }
+
+    /// Draws its next token.
+    fn draw(&mut self, next: Next<'_>, sampling: &Sampling) {
         let completion = &mut self.completion;
-        let (token, logprob) = if sampling.filter.is_on() && sampling.temperature > 0.0 {
+        let token = if sampling.temperature == 0.0 {
+            argmax(next.logits)
+        } else if sampling.filter.is_on() {
             let text = self.prompt.iter().chain(&completion.tokens).copied();
-            let (token, drawn) = draw_filtered(decoder.logits(row), sampling, text, &mut self.rng);
+            let (token, drawn) = draw_filtered(next.logits, sampling, text, &mut self.rng);
             completion.drawn_logprobs.push(drawn);
-            (token, decoder.log_prob(row, token, sampling.temperature))
+            token
         } else {
-            draw(decoder, row, sampling, &mut self.rng)
+            next.draw(self.rng.random())
         };
         completion.tokens.push(token);
-        completion.logprobs.push(logprob);
-        if sampling.eos.contains(&token) {
+        completion.logprobs.push(next.log_prob(token));
+    }
+
+    /// Whether it is complete.
+    fn ends(&mut self, sampling: &Sampling) -> Result<bool, ModelError> {
+        let completion = &mut self.completion;
+        if completion.tokens.last().is_some_and(|token| sampling.eos.contains(token)) {
             completion.stop = Stop::End;
         } else if let Some(stop) = &sampling.stop
             && stop.end(&completion.tokens)?
@@ -218,7 +230,7 @@ impl<'a> Live<'a> {
             completion.stop = Stop::Text;
         }
         let room = completion.tokens.len() < sampling.completion_tokens_max;
-        Ok(completion.stop == Stop::Length && room)
+        Ok(completion.stop != Stop::Length || !room)
     }
 }
 
@@ -242,48 +254,49 @@ impl Worker {
         let mut live: Vec<Live<'_>> = Vec::new();
         loop {
             let parts = queue.take(rows_max - live.len());
-            let groups: Vec<(&[u32], usize)> =
-                parts.iter().map(|p| (&p.request.prompt[..], p.seeds.len())).collect();
-            decoder.admit(&groups, &mut self.tape)?;
-            live.extend(parts.iter().flat_map(Live::of));
+            let prompts: Vec<(&[u32], usize)> =
+                parts.iter().map(|p| (&p.request.prompt[..], 1)).collect();
+            let rows = decoder.n_rows()..;
+            decoder.admit(&prompts, &mut self.tape)?;
+            live.extend(parts.iter().zip(rows).flat_map(|(part, row)| Live::of(part, row)));
             if live.is_empty() {
                 return Ok(());
             }
-            let mut goes_on: Vec<Result<bool, ModelError>> =
-                live.iter().map(|_| Ok(false)).collect();
-            each(live.iter_mut().zip(&mut goes_on).enumerate(), |(row, (live, goes_on))| {
-                *goes_on = live.draw(&decoder, row, sampling);
-            });
-            let goes_on: Vec<bool> = goes_on.into_iter().collect::<Result<_, _>>()?;
-            decoder.retain(&goes_on);
+            draw(&decoder, &mut live, sampling);
             let mut left = Vec::with_capacity(live.len());
-            for (live, goes_on) in live.into_iter().zip(goes_on) {
-                if goes_on {
-                    left.push(live);
-                } else {
-                    self.done.push((live.at, live.completion));
+            for mut live in live {
+                match live.ends(sampling)? {
+                    true => self.done.push((live.at, live.completion)),
+                    false => left.push(live),
                 }
             }
             live = left;
-            let fed: Vec<u32> =
-                live.iter().filter_map(|l| l.completion.tokens.last().copied()).collect();
-            decoder.step(&fed);
+            feed(&mut decoder, &mut live);
         }
     }
 }
 
-/// The next token of a row and its log-prob.
-fn draw(
-    decoder: &Decoder<'_>,
-    row: usize,
-    sampling: &Sampling,
-    rng: &mut ChaCha8Rng,
-) -> (u32, f32) {
-    if sampling.temperature == 0.0 {
-        let token = argmax(decoder.logits(row));
-        return (token, decoder.log_prob(row, token, 1.0));
+/// Draws the next token of each; those of one row are neighbours.
+fn draw(decoder: &Decoder<'_>, live: &mut [Live<'_>], sampling: &Sampling) {
+    let temperature = if sampling.temperature == 0.0 { 1.0 } else { sampling.temperature };
+    each(live.chunk_by_mut(|a, b| a.row == b.row), |twins| {
+        let next = decoder.next(twins[0].row, temperature);
+        twins.iter_mut().for_each(|live| live.draw(next, sampling));
+    });
+}
+
+/// Feeds what was drawn: a row for each token that differs.
+fn feed(decoder: &mut Decoder<'_>, live: &mut [Live<'_>]) {
+    live.sort_by_key(Live::fed);
+    let (mut into, mut tokens) = (vec![0; decoder.n_rows()], Vec::with_capacity(live.len()));
+    for twins in live.chunk_by_mut(|a, b| a.fed() == b.fed()) {
+        let (row, token) = twins[0].fed();
+        into[row] += 1;
+        twins.iter_mut().for_each(|live| live.row = tokens.len());
+        tokens.push(token);
     }
-    decoder.draw(row, sampling.temperature, rng.random())
+    decoder.branch(&into);
+    decoder.step(&tokens);
 }
 
 /// A token that the filter leaves, and its log-prob among those.

@@ -1,6 +1,7 @@
 //! One token at a time, for many rows at once, from a cache of keys and values.
 //!
-//! Rows that sample from the same prompt share its cache and attend to it together. A row that
+//! Rows that sample from the same prompt share its cache and attend to it together. What several
+//! samples have in common can be one row until they differ, when it goes on as several. A row that
 //! is finished leaves, and another prompt can be admitted in its place while the others go on.
 
 use crate::{
@@ -21,6 +22,8 @@ pub struct Decoder<'m, O: Ops = Cpu> {
     prompts: Vec<usize>,
     /// The rows, and how many tokens were decoded and fed so far.
     rows: Vec<Seat>,
+    /// The rows of the step before.
+    before: Vec<Seat>,
     /// Places of caches that no row has.
     free: Vec<usize>,
     /// Most new tokens of a row.
@@ -54,6 +57,27 @@ struct Step<B> {
     rstd_heads: B,
 }
 
+/// The distribution of the next token of a row, at some temperature.
+#[derive(Debug, Clone, Copy)]
+pub struct Next<'d> {
+    /// One a token, not divided by the temperature.
+    pub logits: &'d [f32],
+    inverse: f32,
+    log_sum_exp: f32,
+}
+
+impl Next<'_> {
+    /// The log-prob of `token`, with the bits of [`Model::forward`].
+    pub fn log_prob(&self, token: u32) -> f32 {
+        self.logits[token as usize] * self.inverse - self.log_sum_exp
+    }
+
+    /// The token that the number `at`, evenly drawn between 0 and 1, chooses.
+    pub fn draw(&self, at: f64) -> u32 {
+        token_at(self.logits, self.inverse, self.log_sum_exp, at) as u32
+    }
+}
+
 impl<'m, O: Ops> Decoder<'m, O> {
     /// Reads each prompt once and opens `n` rows on it, for at most `max_tokens` new tokens.
     ///
@@ -78,6 +102,7 @@ impl<'m, O: Ops> Decoder<'m, O> {
             model,
             prompts: Vec::new(),
             rows: Vec::with_capacity(rows_max),
+            before: Vec::with_capacity(rows_max),
             free: (0..rows_max).rev().collect(),
             max_tokens,
             cache: model.ops.cache(shape),
@@ -185,34 +210,34 @@ impl<'m, O: Ops> Decoder<'m, O> {
         &self.logits[row * vocab..][..vocab]
     }
 
-    /// The log-prob of `token` as the next of a row, with the bits of [`Model::forward`].
-    pub fn log_prob(&self, row: usize, token: u32, temperature: f32) -> f32 {
-        let inverse = 1.0 / temperature;
-        let logits = self.logits(row);
-        logits[token as usize] * inverse - log_softmax_stats(logits, inverse).log_sum_exp
-    }
-
-    /// The next token of a row at `temperature` that the number `at`, evenly drawn between 0 and 1,
-    /// chooses, and its log-prob.
-    pub fn draw(&self, row: usize, temperature: f32, at: f64) -> (u32, f32) {
+    /// What may come next in a row, at `temperature`.
+    pub fn next(&self, row: usize, temperature: f32) -> Next<'_> {
         let (logits, inverse) = (self.logits(row), 1.0 / temperature);
-        let log_sum = log_softmax_stats(logits, inverse).log_sum_exp;
-        let token = token_at(logits, inverse, log_sum, at);
-        (token as u32, logits[token] * inverse - log_sum)
+        Next { logits, inverse, log_sum_exp: log_softmax_stats(logits, inverse).log_sum_exp }
     }
 
-    /// Drops the rows for which `keep` is false. Call before [`Decoder::step`], whose tokens
-    /// are those of the rows that stay.
-    pub fn retain(&mut self, keep: &[bool]) {
-        let mut keep = keep.iter();
-        let free = &mut self.free;
-        self.rows.retain(|row| {
-            let stays = keep.next().copied().unwrap_or(false);
-            if !stays {
-                free.push(row.slot);
+    /// Says how many rows go on from each: none from one that has ended, several from one whose
+    /// samples differ from here on. They come in the order of the rows that they are from. Call before
+    /// [`Decoder::step`], which feeds each its own token.
+    ///
+    /// # Panics
+    /// If there is not one number a row, or there are more rows than announced.
+    pub fn branch(&mut self, into: &[usize]) {
+        assert_eq!(into.len(), self.rows.len(), "one number a row");
+        let ended = self.rows.iter().zip(into).filter(|(_, n)| **n == 0);
+        self.free.extend(ended.map(|(row, _)| row.slot));
+        self.before.clear();
+        std::mem::swap(&mut self.before, &mut self.rows);
+        for (row, n) in self.before.iter().zip(into) {
+            for twin in 0..*n {
+                let mut seat = *row;
+                if twin > 0 {
+                    seat.slot = self.free.pop().expect("no more rows than announced");
+                    self.model.ops.fork(&mut self.cache, *row, seat.slot);
+                }
+                self.rows.push(seat);
             }
-            stays
-        });
+        }
         for (i, len) in self.prompts.iter_mut().enumerate() {
             if *len > 0 && !self.rows.iter().any(|row| row.prompt == i) {
                 *len = 0;

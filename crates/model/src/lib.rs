@@ -29,7 +29,7 @@ pub use adapter::AdapterSpec;
 pub use chat::{ChatTemplate, Message};
 pub use chunk::{Chunk, Segment};
 pub use config::{Config, Dtype, Family};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Next};
 pub use error::ModelError;
 pub use layout::{Entry, Layout};
 pub use memory::{Decoding, Load, Memory, stored_precision};

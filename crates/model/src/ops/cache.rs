@@ -76,15 +76,32 @@ impl Cache {
         }
     }
 
+    /// Copies a sequence's own keys and values to the place `to`.
+    pub(super) fn fork(&mut self, from: Seat, to: usize) {
+        let d = self.heads.dim;
+        for layer in 0..self.layers {
+            for head in 0..self.heads.kv {
+                let (keys, values) = self.own(from.slot, layer, head);
+                let (keys_to, values_to) = self.own(to, layer, head);
+                for row in (0..d * self.capacity).step_by(self.capacity) {
+                    let own = keys + row..keys + row + from.len;
+                    self.keys_t.copy_within(own, keys_to + row);
+                }
+                let own = values..values + from.len * round_up(d, NR);
+                self.values.copy_within(own, values_to);
+            }
+        }
+    }
+
     pub(super) fn seat(&mut self, seats: &[Seat]) {
         self.seats.clear();
         self.seats.extend_from_slice(seats);
     }
 
-    /// Where the own keys (transposed) and values of a sequence's head begin.
-    fn own(&self, seat: Seat, layer: usize, head: usize) -> (usize, usize) {
+    /// Where the own keys (transposed) and values of a head of the sequence at a place begin.
+    fn own(&self, slot: usize, layer: usize, head: usize) -> (usize, usize) {
         let (kv, d) = (self.heads.kv, self.heads.dim);
-        let index = (seat.slot * self.layers + layer) * kv + head;
+        let index = (slot * self.layers + layer) * kv + head;
         (index * d * self.capacity, index * self.capacity * round_up(d, NR))
     }
 
@@ -95,7 +112,7 @@ impl Cache {
             let seat = self.seats[i];
             assert!(seat.len < self.capacity, "a row stays within its tokens");
             for head in 0..self.heads.kv {
-                let (keys, values) = self.own(seat, layer, head);
+                let (keys, values) = self.own(seat.slot, layer, head);
                 let at = i * ld + head * d;
                 for (j, x) in k[at..at + d].iter().enumerate() {
                     self.keys_t[keys + j * self.capacity + seat.len] = *x;
@@ -147,7 +164,7 @@ impl Cache {
             for head in 0..kv {
                 let queries = View::rows(&q[r * ldq + head * group * d..], d);
                 let at = (r * heads + head * group) * ld + prompt.len;
-                let (keys, _) = self.own(*seat, layer, head);
+                let (keys, _) = self.own(seat.slot, layer, head);
                 let keys = &self.keys_t[keys..keys + d * self.capacity];
                 let n = round_up(seat.len + 1, NR);
                 let keys = Rhs::in_place(keys, self.capacity);
@@ -173,7 +190,7 @@ impl Cache {
             for head in 0..kv {
                 let at = (r * heads + head * group) * ld + prompt.len;
                 let probs = View::rows(&probs[at..], ld);
-                let (_, values) = self.own(*seat, layer, head);
+                let (_, values) = self.own(seat.slot, layer, head);
                 let wide = round_up(d, NR);
                 let values = &self.values[values..values + self.capacity * wide];
                 let values = Rhs::in_place(values, wide);

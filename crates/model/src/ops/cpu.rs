@@ -336,6 +336,10 @@ impl Ops for Cpu {
         cache.drop_prompt(prompt);
     }
 
+    fn fork(&self, cache: &mut Cache, from: Seat, to: usize) {
+        cache.fork(from, to);
+    }
+
     fn seat(&self, cache: &mut Cache, seats: &[Seat]) {
         cache.seat(seats);
     }

@@ -347,6 +347,8 @@ pub trait Ops: Debug + Clone + Send + Sync {
     );
     /// Forgets a prompt.
     fn drop_prompt(&self, cache: &mut Self::Cache, prompt: usize);
+    /// Copies a sequence's own keys and values of all layers to the place `to`.
+    fn fork(&self, cache: &mut Self::Cache, from: Seat, to: usize);
     /// Says which sequences the rows of the next step are.
     fn seat(&self, cache: &mut Self::Cache, seats: &[Seat]);
     /// Appends a layer's keys (rotated) and values, a row for each sequence.

@@ -101,7 +101,7 @@ fn decoding_has_the_bits_of_a_full_forward() {
         let mut decoder =
             Decoder::start(&model, &[(&sequence[..10], 2)], sequence.len(), &mut tape).unwrap();
         for (token, want) in sequence[10..].iter().zip(want) {
-            assert_eq!(decoder.log_prob(1, *token, 1.0), want);
+            assert_eq!(decoder.next(1, 1.0).log_prob(*token), want);
             decoder.step(&[*token, *token]);
         }
     }

@@ -28,13 +28,13 @@ pub(crate) fn check(model: &Model) {
         for (row, &at) in live.iter().enumerate() {
             let token = next(at as u32, step, vocab);
             completions[at].push(token);
-            decoded[at].push(decoder.log_prob(row, token, 0.8));
+            decoded[at].push(decoder.next(row, 0.8).log_prob(token));
             keep.push(completions[at].len() < lengths[at]);
             if *keep.last().unwrap() {
                 fed.push(token);
             }
         }
-        decoder.retain(&keep);
+        decoder.branch(&keep.iter().map(|stays| usize::from(*stays)).collect::<Vec<_>>());
         let mut keep = keep.iter();
         live.retain(|_| *keep.next().unwrap());
         if fed.is_empty() {

@@ -122,7 +122,7 @@ fn only_learning_drops() {
     model.forward_dropping(&chunk, 0.9, &KEYS, &mut tape).unwrap();
     let prompt = &chunk.tokens[..9];
     let decoder = Decoder::start(&model, &[(prompt, 1)], 4, &mut tape).unwrap();
-    assert_eq!(decoder.log_prob(0, chunk.targets[0].1, 0.9), plain[0]);
+    assert_eq!(decoder.next(0, 0.9).log_prob(chunk.targets[0].1), plain[0]);
 }
 
 #[test]

@@ -420,6 +420,10 @@ impl Ops for Naive {
         cache.prompts[prompt].fill([Vec::new(), Vec::new()]);
     }
 
+    fn fork(&self, cache: &mut Cache, from: Seat, to: usize) {
+        cache.own[to] = cache.own[from.slot].clone();
+    }
+
     fn seat(&self, cache: &mut Cache, seats: &[Seat]) {
         cache.seats = seats.to_vec();
     }
