@@ -1,6 +1,8 @@
 //! What one optimizer step learns from.
 
-use model::{Chunk, ModelError};
+use std::ops::Range;
+
+use model::{Chunk, ModelError, in_common};
 
 use crate::{Advantage, objective::Objective, value::ValueTarget};
 
@@ -96,55 +98,104 @@ impl Batch {
 
     /// Cuts the batch into parts of at most about `tokens_max` tokens: an even number of parts of
     /// about one size, so that two threads end together. The cut depends on the batch alone. A group
-    /// that is too large is spread over parts, its prompt repeated, `unit` sequences at least staying
-    /// together.
+    /// that is too large for one part is spread over several, its prompt repeated, `unit` sequences at
+    /// least staying together.
     pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
-        let parts = self.filled(tokens_max, unit);
-        if parts.len() < 2 {
-            return parts;
+        let groups: Vec<Lengths> = self.groups.iter().map(Lengths::of).collect();
+        let mut cuts = cut(&groups, tokens_max, unit);
+        if cuts.len() > 1 {
+            let n = evened(cuts.len());
+            let tokens: usize = cuts.iter().map(|cut| cut.tokens).sum();
+            let mut sizes = (tokens.div_ceil(n)..tokens_max).step_by(tokens_max.div_ceil(STEPS));
+            let even = sizes
+                .find_map(|size| Some(cut(&groups, size, unit)).filter(|cuts| cuts.len() <= n));
+            cuts = even.unwrap_or(cuts);
         }
-        let n = evened(parts.len());
-        let tokens: usize = parts.iter().map(|part| part.chunk.tokens.len()).sum();
-        let sizes = (tokens.div_ceil(n)..tokens_max).step_by(tokens_max.div_ceil(STEPS));
-        let even = sizes.map(|size| self.filled(size, unit)).find(|even| even.len() <= n);
-        even.unwrap_or(parts)
+        let starts = self
+            .groups
+            .iter()
+            .scan(0, |next, (_, sequences)| Some(std::mem::replace(next, *next + sequences.len())));
+        let starts: Vec<usize> = starts.collect();
+        cuts.iter().map(|cut| self.part(cut, &starts)).collect()
     }
 
-    /// Parts that are filled one after the other.
-    fn filled(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
-        let mut parts = vec![Part::default()];
-        let mut first = 0;
-        for (prompt, sequences) in &self.groups {
-            let mut rest = &sequences[..];
-            let of_prompt = 2 * first as u64;
-            while !rest.is_empty() {
-                let used = parts.last().map_or(0, |p| p.chunk.tokens.len());
-                let mut size = used + prompt.len();
-                let fits = |s: &&Sequence| {
-                    size += s.tokens.len();
-                    size <= tokens_max
-                };
-                let mut n = rest.iter().take_while(fits).count();
-                n -= n % unit;
-                if n == 0 && used > 0 {
-                    parts.push(Part { first, ..Part::default() });
-                    continue;
-                }
-                n = n.max(unit).min(rest.len());
-                if let Some(part) = parts.last_mut() {
-                    let tokens: Vec<&[u32]> = rest[..n].iter().map(|s| &s.tokens[..]).collect();
-                    part.chunk.push_group(prompt, &tokens);
-                    part.sequences.extend(&rest[..n]);
-                    let own = (first..first + n).map(|i| 2 * i as u64 + 1);
-                    part.segments.extend(std::iter::once(of_prompt).chain(own));
-                }
-                first += n;
-                rest = &rest[n..];
+    /// The sequences of a cut, where the groups begin at `starts` among all sequences.
+    fn part(&self, cut: &Cut, starts: &[usize]) -> Part<'_> {
+        let mut part = Part::default();
+        for (i, (group, run)) in cut.runs.iter().enumerate() {
+            let (prompt, sequences) = &self.groups[*group];
+            let sequences = &sequences[run.clone()];
+            let (of_prompt, first) = (2 * starts[*group] as u64, starts[*group] + run.start);
+            if i == 0 {
+                part.first = first;
             }
+            let tokens: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..]).collect();
+            part.chunk.push_group(prompt, &tokens);
+            part.sequences.extend(sequences);
+            let own = (first..first + sequences.len()).map(|i| 2 * i as u64 + 1);
+            part.segments.extend(std::iter::once(of_prompt).chain(own));
         }
-        parts.retain(|p| !p.sequences.is_empty());
-        parts
+        part
     }
+}
+
+/// The tokens of a prompt, and those that each of its sequences adds to the ones before.
+struct Lengths {
+    prompt: usize,
+    sequences: Vec<usize>,
+}
+
+impl Lengths {
+    fn of((prompt, sequences): &(Vec<u32>, Vec<Sequence>)) -> Self {
+        let added = |(i, s): (usize, &Sequence)| {
+            let shared = sequences[..i].iter().map(|other| in_common(&s.tokens, &other.tokens));
+            s.tokens.len() - shared.max().unwrap_or(0)
+        };
+        Self { prompt: prompt.len(), sequences: sequences.iter().enumerate().map(added).collect() }
+    }
+}
+
+/// What goes into a part: runs of sequences, each with the index of its group.
+#[derive(Default)]
+struct Cut {
+    runs: Vec<(usize, Range<usize>)>,
+    tokens: usize,
+}
+
+/// Parts that are filled one after the other. A group that fits into one is not torn apart: its prompt,
+/// and what its sequences have in common, would be there twice.
+fn cut(groups: &[Lengths], tokens_max: usize, unit: usize) -> Vec<Cut> {
+    let mut cuts = vec![Cut::default()];
+    for (group, Lengths { prompt, sequences }) in groups.iter().enumerate() {
+        let whole = prompt + sequences.iter().sum::<usize>();
+        let room = tokens_max.saturating_sub(cuts.last().map_or(0, |cut| cut.tokens));
+        if room < whole && whole <= tokens_max {
+            cuts.push(Cut::default());
+        }
+        let mut from = 0;
+        while from < sequences.len() {
+            let used = cuts.last().map_or(0, |cut| cut.tokens);
+            let mut size = used + prompt;
+            let fits = |tokens: &&usize| {
+                size += **tokens;
+                size <= tokens_max
+            };
+            let mut n = sequences[from..].iter().take_while(fits).count();
+            n -= n % unit;
+            if n == 0 && used > 0 {
+                cuts.push(Cut::default());
+                continue;
+            }
+            let end = sequences.len().min(from + n.max(unit));
+            if let Some(cut) = cuts.last_mut() {
+                cut.tokens += prompt + sequences[from..end].iter().sum::<usize>();
+                cut.runs.push((group, from..end));
+            }
+            from = end;
+        }
+    }
+    cuts.retain(|cut| !cut.runs.is_empty());
+    cuts
 }
 
 /// A completion that passed and one that failed, of one prompt.
@@ -252,9 +303,11 @@ impl Sequence {
 mod tests {
     use super::*;
 
+    /// Sequences of these lengths that have nothing in common.
     fn batch(lengths: &[&[usize]]) -> Batch {
-        let sequence = |n: &usize| Sequence::imitated(vec![1; *n]);
-        let group = |lengths: &&[usize]| (vec![2; 3], lengths.iter().map(sequence).collect());
+        let sequence = |(i, n): (usize, &usize)| Sequence::imitated(vec![i as u32; *n]);
+        let group =
+            |lengths: &&[usize]| (vec![2; 3], lengths.iter().enumerate().map(sequence).collect());
         Batch { groups: lengths.iter().map(group).collect() }
     }
 
@@ -292,7 +345,8 @@ mod tests {
         let sizes = |parts: Vec<Part<'_>>| -> Vec<usize> {
             parts.iter().map(|part| part.chunk.tokens.len()).collect()
         };
-        assert_eq!(sizes(long.filled(450, 1)).len(), 3);
+        let groups: Vec<Lengths> = long.groups.iter().map(Lengths::of).collect();
+        assert_eq!(cut(&groups, 450, 1).len(), 3);
         let even = sizes(long.parts(450, 1));
         assert_eq!(even.len(), 4);
         assert!(

@@ -110,9 +110,14 @@ impl Lanes {
         let n_lanes = LANES.min(parts.len());
         let mut lanes = std::mem::take(&mut self.lanes);
         lanes.resize_with(n_lanes.max(lanes.len()), Lane::default);
-        let mine = lanes.iter_mut().take(n_lanes).enumerate();
-        self.each(net.model, threads, mine, |tape, (i, lane)| {
-            lane.run(net, parts.iter().skip(i).step_by(n_lanes), score, tape);
+        let of = |i: usize| parts.iter().skip(i).step_by(n_lanes);
+        let mut mine: Vec<(usize, &mut Lane)> =
+            lanes.iter_mut().take(n_lanes).enumerate().collect();
+        // The longest first, so that threads end together.
+        let tokens = |i: usize| of(i).map(|part| part.chunk.tokens.len()).sum::<usize>();
+        mine.sort_by_cached_key(|(i, _)| std::cmp::Reverse(tokens(*i)));
+        self.each(net.model, threads, mine.into_iter(), |tape, (i, lane)| {
+            lane.run(net, of(i), score, tape);
         });
         self.lanes = lanes;
         self.add_up(n_lanes, threads)

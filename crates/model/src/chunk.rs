@@ -1,4 +1,5 @@
-//! Tokens as the transformer takes them: sequences packed with no padding, prefixes shared.
+//! Tokens as the transformer takes them: sequences packed with no padding, what they have in common
+//! held once.
 
 use crate::{Config, ModelError, seam::Span};
 
@@ -9,8 +10,14 @@ pub struct Segment {
     pub start: usize,
     /// How many rows.
     pub len: usize,
-    /// The index of the segment whose tokens come before; that one has no prefix itself.
-    pub prefix: Option<usize>,
+    /// What comes before: the index of an earlier segment, and how many tokens of its sequence, from
+    /// that one's beginning on.
+    pub after: Option<(usize, usize)>,
+}
+
+/// How many tokens two sequences have in common, from the beginning.
+pub fn in_common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// Tokens to run through the model, and the predictions that matter.
@@ -25,36 +32,50 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Appends a segment and returns its index.
-    pub fn push(&mut self, tokens: &[u32], prefix: Option<usize>) -> usize {
-        self.segments.push(Segment { start: self.tokens.len(), len: tokens.len(), prefix });
+    /// Appends a segment that goes on after some tokens of another's sequence, if any, and returns
+    /// its index.
+    pub fn push(&mut self, tokens: &[u32], after: Option<(usize, usize)>) -> usize {
+        self.segments.push(Segment { start: self.tokens.len(), len: tokens.len(), after });
         self.tokens.extend_from_slice(tokens);
         self.segments.len() - 1
     }
 
     /// Appends a prompt with its completions and targets every completion token. Completions
-    /// must not be empty.
+    /// must not be empty. What two of them begin with is there once.
     pub fn push_group(&mut self, prompt: &[u32], completions: &[&[u32]]) {
         let root = self.push(prompt, None);
-        let last = self.segments[root].start + prompt.len() - 1;
-        for completion in completions {
-            let start = self.tokens.len();
+        let n = prompt.len();
+        for (i, completion) in completions.iter().enumerate() {
             // The last token of a completion is predicted, never read.
-            self.push(&completion[..completion.len() - 1], Some(root));
+            let read = &completion[..completion.len() - 1];
+            let common = |j: usize| in_common(read, &completions[j][..completions[j].len() - 1]);
+            // The first of the closest.
+            let closest = (0..i).rev().map(|j| (common(j), root + 1 + j)).max_by_key(|(n, _)| *n);
+            let (shared, closest) = closest.filter(|(n, _)| *n > 0).unwrap_or((0, root));
+            let own = self.push(&read[shared..], Some((closest, n + shared)));
             for (i, token) in completion.iter().enumerate() {
-                let row = if i == 0 { last } else { start + i - 1 };
-                self.targets.push((row, *token));
+                self.targets.push((self.row(own, n + i - 1), *token));
+            }
+        }
+    }
+
+    /// The row of a position in the sequence that ends with a segment.
+    fn row(&self, mut segment: usize, position: usize) -> usize {
+        loop {
+            let Segment { start, after, .. } = self.segments[segment];
+            match after {
+                Some((other, before)) if position < before => segment = other,
+                _ => return start + position - after.map_or(0, |(_, before)| before),
             }
         }
     }
 
     /// What attention needs to know of the segments.
     pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
-        let prefix = |s: &Segment| match s.prefix {
-            Some(i) => (self.segments[i].start, self.segments[i].len),
-            None => (s.start, 0),
-        };
-        self.segments.iter().map(move |s| Span { start: s.start, len: s.len, prefix: prefix(s) })
+        self.segments.iter().map(|s| {
+            let (after, before) = s.after.unwrap_or_default();
+            Span { start: s.start, len: s.len, before, after }
+        })
     }
 
     /// Says what of a chunk a model of this shape cannot read.

@@ -27,7 +27,7 @@ mod transformer;
 
 pub use adapter::AdapterSpec;
 pub use chat::{ChatTemplate, Message};
-pub use chunk::{Chunk, Segment};
+pub use chunk::{Chunk, Segment, in_common};
 pub use config::{Config, Dtype, Family};
 pub use decoder::{Decoder, Next};
 pub use error::ModelError;

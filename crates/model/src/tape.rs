@@ -99,7 +99,7 @@ impl Ends {
         self.spans.extend(chunk.spans());
         self.positions.clear();
         for span in &self.spans {
-            self.positions.extend(span.prefix.1..span.total());
+            self.positions.extend(span.before..span.total());
         }
         (&self.positions, &self.spans)
     }
@@ -192,7 +192,7 @@ impl<O: Ops> Tape<O> {
         assert!([0, chunk.segments.len()].contains(&keys.len()), "one key a segment");
         self.work.low.keys.clear();
         for (key, span) in keys.iter().zip(chunk.spans()) {
-            let positions = span.prefix.1..span.total();
+            let positions = span.before..span.total();
             self.work.low.keys.extend(positions.map(|position| mix(key ^ mix(position as u64))));
         }
     }

@@ -37,12 +37,15 @@ pub(super) struct AttentionScratch {
     dvalues: Vec<f32>,
 }
 
-/// Copies one head's columns of the rows that a span attends to.
-fn gather(x: &[f32], span: Span, kv: usize, heads: Heads, out: &mut Vec<f32>) {
+/// Copies one head's columns of the rows that span `at` attends to.
+fn gather(x: &[f32], (spans, at): (&[Span], usize), kv: usize, heads: Heads, out: &mut Vec<f32>) {
     let (d, ld) = (heads.dim, heads.kv * heads.dim);
-    let out = grown(out, span.total() * d);
-    for (row, out) in span.rows().zip(out.chunks_exact_mut(d)) {
-        copy(out, &x[row * ld + kv * d..][..d]);
+    let out = grown(out, spans[at].total() * d);
+    for (first, positions) in Span::runs(spans, at) {
+        let out = &mut out[positions.start * d..positions.end * d];
+        for (x, out) in x[first * ld..].chunks(ld).zip(out.chunks_exact_mut(d)) {
+            copy(out, &x[kv * d..][..d]);
+        }
     }
 }
 
@@ -76,51 +79,52 @@ pub(super) fn attend(
     thread_local!(static OWN: Cell<AttentionScratch> = Cell::default());
     let ldq = heads.query * heads.dim;
     if is_alone() {
-        for &span in spans {
+        for (at, span) in spans.iter().enumerate().filter(|(_, span)| span.len > 0) {
             let o = &mut o[span.start * ldq..][..span.len * ldq];
-            attend_rows((q, k, v), o, heads, (span, 0), s);
+            attend_rows((q, k, v), o, heads, (spans, at, 0), s);
         }
         return;
     }
     let (mut o, mut row) = (o, 0);
-    let parts =
-        spans.iter().flat_map(|span| (0..span.len).step_by(PART).map(move |r0| (*span, r0)));
-    let parts = parts.map(move |(span, r0)| {
-        let (first, n) = (span.start + r0, PART.min(span.len - r0));
-        let mine = o.split_off_mut(..(first + n - row) * ldq).expect("room for each row");
-        let skipped = (first - row) * ldq;
-        row = first + n;
-        (span, r0, &mut mine[skipped..])
-    });
-    each(parts, |(span, r0, o)| {
+    let parts = (0..spans.len())
+        .flat_map(|at| (0..spans[at].len).step_by(PART).map(move |r0| (at, r0)))
+        .map(move |(at, r0)| {
+            let (first, n) = (spans[at].start + r0, PART.min(spans[at].len - r0));
+            let mine = o.split_off_mut(..(first + n - row) * ldq).expect("room for each row");
+            let skipped = (first - row) * ldq;
+            row = first + n;
+            (at, r0, &mut mine[skipped..])
+        });
+    each(parts, |(at, r0, o)| {
         let mut s = OWN.take();
-        attend_rows((q, k, v), o, heads, (span, r0), &mut s);
+        attend_rows((q, k, v), o, heads, (spans, at, r0), &mut s);
         OWN.set(s);
     });
 }
 
-/// The same for rows of one span from its row `from` on, as many as `o` has room for.
+/// The same for rows of span `at` from its row `from` on, as many as `o` has room for.
 fn attend_rows(
     (q, k, v): (&[f32], &[f32], &[f32]),
     o: &mut [f32],
     heads: Heads,
-    (span, from): (Span, usize),
+    (spans, at, from): (&[Span], usize, usize),
     s: &mut AttentionScratch,
 ) {
     let (d, ldq) = (heads.dim, heads.query * heads.dim);
     let (n, group) = (o.len() / ldq, heads.query / heads.kv);
-    let total = span.prefix.1 + from + n;
+    let span = spans[at];
+    let total = span.before + from + n;
     let ld = round_up(total, NR);
     for kv in 0..heads.kv {
-        gather(k, span, kv, heads, &mut s.keys);
-        gather(v, span, kv, heads, &mut s.values);
+        gather(k, (spans, at), kv, heads, &mut s.keys);
+        gather(v, (spans, at), kv, heads, &mut s.values);
         s.keys_t.pack(View::transposed(&s.keys, d), d, total);
         s.values_p.pack(View::rows(&s.values, d), total, d);
         let probs = grown(&mut s.probs, TILE * ld);
         for h in kv * group..(kv + 1) * group {
             for r0 in (0..n).step_by(TILE) {
                 let rows = TILE.min(n - r0);
-                let first = span.prefix.1 + from + r0;
+                let first = span.before + from + r0;
                 let shape = (rows, first, d);
                 let queries = View::rows(&q[(span.start + from + r0) * ldq + h * d..], ldq);
                 probabilities(probs, ld, queries, &s.keys_t, shape, heads.scale());
@@ -143,11 +147,11 @@ pub(super) fn attend_backward(
 ) {
     let (d, ldq, ldk) = (heads.dim, heads.query * heads.dim, heads.kv * heads.dim);
     let group = heads.query / heads.kv;
-    for &span in spans {
+    for (at, &span) in spans.iter().enumerate().filter(|(_, span)| span.len > 0) {
         let total = span.total();
         for kv in 0..heads.kv {
-            gather(k, span, kv, heads, &mut s.keys);
-            gather(v, span, kv, heads, &mut s.values);
+            gather(k, (spans, at), kv, heads, &mut s.keys);
+            gather(v, (spans, at), kv, heads, &mut s.values);
             s.keys_t.pack(View::transposed(&s.keys, d), d, total);
             s.keys_p.pack(View::rows(&s.keys, d), total, d);
             s.values_t.pack(View::transposed(&s.values, d), d, total);
@@ -158,10 +162,12 @@ pub(super) fn attend_backward(
                     tile_backward((q, d_o), dq, heads, span, (h, r0), s);
                 }
             }
-            for (i, row) in span.rows().enumerate() {
-                let at = row * ldk + kv * d;
-                add(&mut dk[at..at + d], &s.dkeys[i * d..][..d]);
-                add(&mut dv[at..at + d], &s.dvalues[i * d..][..d]);
+            for (first, positions) in Span::runs(spans, at) {
+                for (row, i) in (first..).zip(positions) {
+                    let at = row * ldk + kv * d;
+                    add(&mut dk[at..at + d], &s.dkeys[i * d..][..d]);
+                    add(&mut dv[at..at + d], &s.dvalues[i * d..][..d]);
+                }
             }
         }
     }
@@ -179,7 +185,7 @@ fn tile_backward(
     let (d, ldq) = (heads.dim, heads.query * heads.dim);
     let ld = round_up(span.total(), NR);
     let rows = TILE.min(span.len - r0);
-    let first = span.prefix.1 + r0;
+    let first = span.before + r0;
     let n = first + rows;
     let at = (span.start + r0) * ldq + h * d;
     let (queries, outs) = (View::rows(&q[at..], ldq), View::rows(&d_o[at..], ldq));
@@ -241,11 +247,15 @@ mod tests {
     fn gradient_by_finite_differences() {
         let heads = Heads { query: 4, kv: 2, dim: 6 };
         let spans = [
-            Span { start: 0, len: 3, prefix: (0, 0) },
-            Span { start: 3, len: 2, prefix: (0, 3) },
-            Span { start: 5, len: 40, prefix: (0, 3) },
+            Span { start: 0, len: 3, before: 0, after: 0 },
+            Span { start: 3, len: 2, before: 3, after: 0 },
+            Span { start: 5, len: 40, before: 3, after: 0 },
+            // After a part of that one, and after a part of this one, which lies in the first.
+            Span { start: 45, len: 6, before: 20, after: 2 },
+            Span { start: 51, len: 0, before: 2, after: 3 },
+            Span { start: 51, len: 5, before: 2, after: 4 },
         ];
-        let n = 45;
+        let n = 56;
         let (q, k, v) = (numbers(n * 24, 0.37), numbers(n * 12, 0.53), numbers(n * 12, 0.71));
         let g = numbers(n * 24, 0.91);
         let mut s = AttentionScratch::default();

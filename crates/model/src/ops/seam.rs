@@ -76,27 +76,38 @@ impl Heads {
     }
 }
 
-/// A run of rows that attend to a prefix and to themselves, causally.
+/// A run of rows that attend to what comes before them and to themselves, causally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its first row.
     pub start: usize,
     /// How many rows.
     pub len: usize,
-    /// First row and length of the prefix; length 0 where there is none.
-    pub prefix: (usize, usize),
+    /// How many tokens come before.
+    pub before: usize,
+    /// The span whose first tokens those are, with all that comes before it; there is one where there
+    /// are such tokens.
+    pub after: usize,
 }
 
 impl Span {
     /// How many rows the last of it attends to.
     pub fn total(self) -> usize {
-        self.prefix.1 + self.len
+        self.before + self.len
     }
 
-    /// The rows it attends to, in order.
-    pub fn rows(self) -> impl Iterator<Item = usize> {
-        let (p, n) = self.prefix;
-        (p..p + n).chain(self.start..self.start + self.len)
+    /// The rows that span `at` attends to, in runs, the last first: the first row of each, and the
+    /// positions in the sequence that its rows have.
+    pub fn runs(spans: &[Self], at: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (mut span, mut end) = (spans[at], spans[at].total());
+        std::iter::from_fn(move || {
+            while end > 0 && end <= span.before {
+                span = spans[span.after];
+            }
+            let run = (span.start, span.before..end);
+            end = end.min(span.before);
+            (!run.1.is_empty()).then_some(run)
+        })
     }
 }
 

@@ -71,6 +71,37 @@ fn cache_equals_full_forward() {
 }
 
 #[test]
+fn what_sequences_have_in_common_changes_no_bit() {
+    let model = Model::load(&folder("qwen2-tiny"), Hold::Learning).unwrap();
+    let (prompt, a, b): (Vec<u32>, Vec<u32>, Vec<u32>) =
+        ((1..20).collect(), (0..22).collect(), (20..33).collect());
+    // The same, its beginning, what leaves it early and late, and what goes on from that.
+    let sequences = [
+        a.clone(),
+        a.clone(),
+        a[..9].to_vec(),
+        [&a[..1], &b].concat(),
+        [&a[..14], &b].concat(),
+        [&a[..14], &b[..7], &a].concat(),
+        b.clone(),
+    ];
+    let mut chunk = Chunk::default();
+    chunk.push_group(&prompt, &sequences.each_ref().map(|s| &s[..]));
+    // The last token of a sequence is predicted and not read.
+    assert_eq!(chunk.tokens.len(), 19 + 21 + 12 + 12 + 21 + 12);
+    let (mut tape, mut found) = (Tape::default(), Vec::new());
+    model.forward(&chunk, 0.8, &mut tape).unwrap();
+    let together = tape.log_probs().to_vec();
+    for sequence in &sequences {
+        let mut alone = Chunk::default();
+        alone.push_group(&prompt, &[sequence]);
+        model.forward(&alone, 0.8, &mut tape).unwrap();
+        found.extend_from_slice(tape.log_probs());
+    }
+    assert_eq!(together, found);
+}
+
+#[test]
 fn out_of_range_requests_are_refused() {
     let model = Model::load(&folder("qwen2-tiny"), Hold::Learning).unwrap();
     let mut tape = Tape::default();

@@ -80,6 +80,15 @@ fn head(x: &[f64], row: usize, heads: usize, h: usize, dim: usize) -> &[f64] {
     &x[(row * heads + h) * dim..][..dim]
 }
 
+/// The rows that a span attends to, in the order of positions.
+fn seen(spans: &[Span], at: usize) -> Vec<usize> {
+    let span = spans[at];
+    let mut rows = if span.before > 0 { seen(spans, span.after) } else { Vec::new() };
+    rows.truncate(span.before);
+    rows.extend(span.start..span.start + span.len);
+    rows
+}
+
 /// Attention of one head of one query to keys and values; also its probabilities.
 fn attend_one(q: &[f64], keys: &[&[f64]], values: &[&[f64]], scale: f64) -> (Vec<f64>, Vec<f64>) {
     let p = softmax(keys.iter().map(|k| scale * dot(q, k)).collect());
@@ -340,10 +349,10 @@ impl Ops for Naive {
         (): &mut (),
     ) {
         let (n, n_kv, d) = (heads.query, heads.kv, heads.dim);
-        for span in &rows.spans {
+        for (at, span) in rows.spans.iter().enumerate() {
             for i in 0..span.len {
                 let row = span.start + i;
-                let seen: Vec<usize> = span.rows().take(span.prefix.1 + i + 1).collect();
+                let seen = &seen(&rows.spans, at)[..=span.before + i];
                 for h in 0..n {
                     let of = |x: &'_ Floats| -> Vec<Vec<f64>> {
                         let kv = h * n_kv / n;
@@ -371,10 +380,10 @@ impl Ops for Naive {
         let (n, n_kv, d) = (heads.query, heads.kv, heads.dim);
         let scale = f64::from(heads.scale());
         dq.0.fill(0.0);
-        let spans = rows.spans.iter();
-        for (span, i) in spans.flat_map(|s| (0..s.len).map(move |i| (s, i))) {
+        let spans = rows.spans.iter().enumerate();
+        for (at, span, i) in spans.flat_map(|(at, s)| (0..s.len).map(move |i| (at, s, i))) {
             let row = span.start + i;
-            let seen: Vec<usize> = span.rows().take(span.prefix.1 + i + 1).collect();
+            let seen = &seen(&rows.spans, at)[..=span.before + i];
             for h in 0..n {
                 let kv = h * n_kv / n;
                 let keys: Vec<&[f64]> = seen.iter().map(|s| head(&k.0, *s, n_kv, kv, d)).collect();

@@ -13,11 +13,13 @@ fn tokens(n: usize, by: u32) -> Vec<u32> {
     (0..n as u32).map(|i| (i * by + 11) % 47).collect()
 }
 
-/// Sequences that share prompts, one that is alone, and targets out of order.
+/// Sequences that share prompts and more, one that is alone, and targets out of order.
 fn chunk() -> Chunk {
     let (a, b) = (tokens(60, 31), tokens(60, 17));
     let mut chunk = Chunk::default();
-    chunk.push_group(&a[..40], &[&a[40..], &b[3..9], &a[2..5]]);
+    let (forked, again) = ([&a[40..50], &b[..6]].concat(), [&a[40..50], &b[..3], &a[..4]].concat());
+    let sequences = [&a[40..], &b[3..9], &a[2..5], &forked, &a[40..44], &again];
+    chunk.push_group(&a[..40], &sequences);
     chunk.push_group(&b[..3], &[&b[3..50], &b[3..4]]);
     chunk.push(&b[..9], None);
     let last = chunk.tokens.len() - 1;

@@ -90,7 +90,7 @@ fn config(tied: bool, family: &str) -> Config {
 fn check(model: &Model, memory: &Memory<'_>, what: &str) {
     let tokens: Vec<u32> = (0..400).map(|i| i % 2999).collect();
     let mut chunk = Chunk::default();
-    chunk.push_group(&tokens[..100], &[&tokens[..150], &tokens[..152]]);
+    chunk.push_group(&tokens[..100], &[&tokens[..150], &tokens[7..159]]);
     let (tokens_all, targets) = (chunk.tokens.len(), chunk.targets.len());
     let load = Load { tokens: tokens_all, targets, sequence: 251 };
     for recompute in [false, true] {
