@@ -1,6 +1,6 @@
 //! What one optimizer step learns from.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use model::{Chunk, ModelError, in_common};
 
@@ -101,14 +101,14 @@ impl Batch {
     /// that is too large for one part is spread over several, its prompt repeated, `unit` sequences at
     /// least staying together.
     pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
-        let groups: Vec<Lengths> = self.groups.iter().map(Lengths::of).collect();
-        let mut cuts = cut(&groups, tokens_max, unit);
+        let lengths: Vec<Vec<usize>> = self.groups.iter().map(|g| added(&g.1)).collect();
+        let cut = |size: usize| self.cut(&lengths, size, unit);
+        let mut cuts = cut(tokens_max);
         if cuts.len() > 1 {
             let n = evened(cuts.len());
             let tokens: usize = cuts.iter().map(|cut| cut.tokens).sum();
             let mut sizes = (tokens.div_ceil(n)..tokens_max).step_by(tokens_max.div_ceil(STEPS));
-            let even = sizes
-                .find_map(|size| Some(cut(&groups, size, unit)).filter(|cuts| cuts.len() <= n));
+            let even = sizes.find_map(|size| Some(cut(size)).filter(|cuts| cuts.len() <= n));
             cuts = even.unwrap_or(cuts);
         }
         let starts = self
@@ -117,6 +117,45 @@ impl Batch {
             .scan(0, |next, (_, sequences)| Some(std::mem::replace(next, *next + sequences.len())));
         let starts: Vec<usize> = starts.collect();
         cuts.iter().map(|cut| self.part(cut, &starts)).collect()
+    }
+
+    /// Parts that are filled one after the other. A group that fits into one is not torn apart: its
+    /// prompt, and what its sequences have in common, would be there twice. `lengths` is what the
+    /// sequences of each group add.
+    fn cut(&self, lengths: &[Vec<usize>], tokens_max: usize, unit: usize) -> Vec<Cut> {
+        let mut cuts = vec![Cut::default()];
+        for (group, (prompt, sequences)) in self.groups.iter().enumerate() {
+            let mut rest = Cow::from(&lengths[group]);
+            let whole = prompt.len() + rest.iter().sum::<usize>();
+            let room = tokens_max.saturating_sub(cuts.last().map_or(0, |cut| cut.tokens));
+            if room < whole && whole <= tokens_max {
+                cuts.push(Cut::default());
+            }
+            while !rest.is_empty() {
+                let used = cuts.last().map_or(0, |cut| cut.tokens);
+                let mut size = used + prompt.len();
+                let fits = |tokens: &&usize| {
+                    size += **tokens;
+                    size <= tokens_max
+                };
+                let mut n = rest.iter().take_while(fits).count();
+                n -= n % unit;
+                if n == 0 && used > 0 {
+                    cuts.push(Cut::default());
+                    continue;
+                }
+                n = n.max(unit).min(rest.len());
+                let from = sequences.len() - rest.len();
+                if let Some(cut) = cuts.last_mut() {
+                    cut.tokens += prompt.len() + rest[..n].iter().sum::<usize>();
+                    cut.runs.push((group, from..from + n));
+                }
+                // In another part they share nothing with those before.
+                rest = Cow::from(added(&sequences[from + n..]));
+            }
+        }
+        cuts.retain(|cut| !cut.runs.is_empty());
+        cuts
     }
 
     /// The sequences of a cut, where the groups begin at `starts` among all sequences.
@@ -139,20 +178,13 @@ impl Batch {
     }
 }
 
-/// The tokens of a prompt, and those that each of its sequences adds to the ones before.
-struct Lengths {
-    prompt: usize,
-    sequences: Vec<usize>,
-}
-
-impl Lengths {
-    fn of((prompt, sequences): &(Vec<u32>, Vec<Sequence>)) -> Self {
-        let added = |(i, s): (usize, &Sequence)| {
-            let shared = sequences[..i].iter().map(|other| in_common(&s.tokens, &other.tokens));
-            s.tokens.len() - shared.max().unwrap_or(0)
-        };
-        Self { prompt: prompt.len(), sequences: sequences.iter().enumerate().map(added).collect() }
-    }
+/// How many tokens each sequence adds to the ones before.
+fn added(sequences: &[Sequence]) -> Vec<usize> {
+    let added = |(i, s): (usize, &Sequence)| {
+        let shared = sequences[..i].iter().map(|other| in_common(&s.tokens, &other.tokens));
+        s.tokens.len() - shared.max().unwrap_or(0)
+    };
+    sequences.iter().enumerate().map(added).collect()
 }
 
 /// What goes into a part: runs of sequences, each with the index of its group.
@@ -160,42 +192,6 @@ impl Lengths {
 struct Cut {
     runs: Vec<(usize, Range<usize>)>,
     tokens: usize,
-}
-
-/// Parts that are filled one after the other. A group that fits into one is not torn apart: its prompt,
-/// and what its sequences have in common, would be there twice.
-fn cut(groups: &[Lengths], tokens_max: usize, unit: usize) -> Vec<Cut> {
-    let mut cuts = vec![Cut::default()];
-    for (group, Lengths { prompt, sequences }) in groups.iter().enumerate() {
-        let whole = prompt + sequences.iter().sum::<usize>();
-        let room = tokens_max.saturating_sub(cuts.last().map_or(0, |cut| cut.tokens));
-        if room < whole && whole <= tokens_max {
-            cuts.push(Cut::default());
-        }
-        let mut from = 0;
-        while from < sequences.len() {
-            let used = cuts.last().map_or(0, |cut| cut.tokens);
-            let mut size = used + prompt;
-            let fits = |tokens: &&usize| {
-                size += **tokens;
-                size <= tokens_max
-            };
-            let mut n = sequences[from..].iter().take_while(fits).count();
-            n -= n % unit;
-            if n == 0 && used > 0 {
-                cuts.push(Cut::default());
-                continue;
-            }
-            let end = sequences.len().min(from + n.max(unit));
-            if let Some(cut) = cuts.last_mut() {
-                cut.tokens += prompt + sequences[from..end].iter().sum::<usize>();
-                cut.runs.push((group, from..end));
-            }
-            from = end;
-        }
-    }
-    cuts.retain(|cut| !cut.runs.is_empty());
-    cuts
 }
 
 /// A completion that passed and one that failed, of one prompt.
@@ -340,13 +336,30 @@ mod tests {
     }
 
     #[test]
+    fn no_group_is_torn_that_fits() {
+        // Each adds one token to the first, of ten.
+        let of = |i: u32| Sequence::imitated([vec![1; 9], vec![i]].concat());
+        let group = || (vec![2; 3], (0..20).map(of).collect());
+        let batch = Batch { groups: vec![group(), group(), group()] };
+        assert_eq!(added(&batch.groups[0].1), [&[10][..], &[1; 19]].concat());
+        let runs = |tokens_max| -> Vec<Vec<(usize, Range<usize>)>> {
+            let lengths: Vec<Vec<usize>> = batch.groups.iter().map(|g| added(&g.1)).collect();
+            batch.cut(&lengths, tokens_max, 1).into_iter().map(|cut| cut.runs).collect()
+        };
+        assert_eq!(runs(40), [vec![(0, 0..20)], vec![(1, 0..20)], vec![(2, 0..20)]]);
+        // One that is too large begins anew in the next part.
+        let torn = [vec![(0, 0..18)], vec![(0, 18..20), (1, 0..4)]];
+        assert_eq!(runs(30)[..2], torn);
+    }
+
+    #[test]
     fn parts_are_of_one_size_and_even_in_number() {
         let long = batch(&[&[10; 40], &[12; 40], &[8; 40]]);
         let sizes = |parts: Vec<Part<'_>>| -> Vec<usize> {
             parts.iter().map(|part| part.chunk.tokens.len()).collect()
         };
-        let groups: Vec<Lengths> = long.groups.iter().map(Lengths::of).collect();
-        assert_eq!(cut(&groups, 450, 1).len(), 3);
+        let lengths: Vec<Vec<usize>> = long.groups.iter().map(|g| added(&g.1)).collect();
+        assert_eq!(long.cut(&lengths, 450, 1).len(), 3);
         let even = sizes(long.parts(450, 1));
         assert_eq!(even.len(), 4);
         assert!(
