@@ -27,6 +27,14 @@ pub(crate) struct PartSlopes {
     pub(crate) sums: Sums,
 }
 
+impl PartSlopes {
+    /// Whether the loss depends on nothing of the part: a group whose completions all got the same
+    /// reward, say.
+    fn are_none(&self) -> bool {
+        [&self.log_probs, &self.entropies, &self.values].iter().all(|x| x.iter().all(|x| *x == 0.0))
+    }
+}
+
 /// Sums over a step.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sums {
@@ -178,6 +186,9 @@ impl Lane {
             }
             let found = score(part, tape);
             self.sums.add(&found.sums);
+            if found.are_none() {
+                continue;
+            }
             let direction = net.head.map_or(&[][..], ValueHead::direction);
             let slopes = Slopes {
                 log_probs: &found.log_probs,

@@ -93,6 +93,30 @@ fn check(
 }
 
 #[test]
+fn a_part_on_which_the_loss_does_not_depend_is_left_out() {
+    let model = tiny();
+    let mut learner = learner(&model);
+    let batch = batch(&mut learner, &model);
+    let parts = batch.parts(40, 1);
+    let net = Net { model: &model, head: None, temperature: 1.0, seed: 0 };
+    let mut gradient = |of_first: f32| {
+        let slopes = |part: &Part<'_>, tape: &model::Tape| {
+            let slope = if part.first == 0 { of_first } else { 0.5 };
+            let log_probs = vec![slope; tape.log_probs().len()];
+            PartSlopes { log_probs, ..PartSlopes::default() }
+        };
+        learner.lanes.gradient(net, &parts, Threads(2), &slopes).expect("it fits");
+        learner.lanes.total().0.to_vec()
+    };
+    assert!(parts.len() > 2);
+    // As good as nothing, but computed.
+    let (left_out, computed) = (gradient(0.0), gradient(1e-30));
+    assert!(left_out.iter().any(|g| *g != 0.0));
+    assert!(left_out.iter().zip(&computed).all(|(a, b)| (a - b).abs() < 1e-25));
+    assert!(gradient(0.5) != left_out);
+}
+
+#[test]
 fn gradients_of_objectives_through_the_model() {
     let model = tiny();
     let mut start = learner(&model);
