@@ -101,7 +101,7 @@ impl Batch {
     /// that is too large for one part is spread over several, its prompt repeated, `unit` sequences at
     /// least staying together.
     pub(crate) fn parts(&self, tokens_max: usize, unit: usize) -> Vec<Part<'_>> {
-        let lengths: Vec<Vec<usize>> = self.groups.iter().map(|g| added(&g.1)).collect();
+        let lengths = self.lengths();
         let cut = |size: usize| self.cut(&lengths, size, unit);
         let mut cuts = cut(tokens_max);
         if cuts.len() > 1 {
@@ -111,12 +111,18 @@ impl Batch {
             let even = sizes.find_map(|size| Some(cut(size)).filter(|cuts| cuts.len() <= n));
             cuts = even.unwrap_or(cuts);
         }
-        let starts = self
-            .groups
-            .iter()
-            .scan(0, |next, (_, sequences)| Some(std::mem::replace(next, *next + sequences.len())));
-        let starts: Vec<usize> = starts.collect();
-        cuts.iter().map(|cut| self.part(cut, &starts)).collect()
+        let mut first = 0;
+        let parts = cuts.iter().map(|cut| {
+            let part = self.part(cut, first);
+            first += part.sequences.len();
+            part
+        });
+        parts.collect()
+    }
+
+    /// How many tokens each sequence adds to those before it in its group.
+    fn lengths(&self) -> Vec<Vec<usize>> {
+        self.groups.iter().map(|(_, sequences)| added(sequences)).collect()
     }
 
     /// Parts that are filled one after the other. A group that fits into one is not torn apart: its
@@ -158,21 +164,19 @@ impl Batch {
         cuts
     }
 
-    /// The sequences of a cut, where the groups begin at `starts` among all sequences.
-    fn part(&self, cut: &Cut, starts: &[usize]) -> Part<'_> {
-        let mut part = Part::default();
-        for (i, (group, run)) in cut.runs.iter().enumerate() {
+    /// The sequences of a cut, `first` and those after it among all sequences.
+    fn part(&self, cut: &Cut, mut first: usize) -> Part<'_> {
+        let mut part = Part { first, ..Part::default() };
+        for (group, run) in &cut.runs {
             let (prompt, sequences) = &self.groups[*group];
+            let of_prompt = 2 * (first - run.start) as u64;
             let sequences = &sequences[run.clone()];
-            let (of_prompt, first) = (2 * starts[*group] as u64, starts[*group] + run.start);
-            if i == 0 {
-                part.first = first;
-            }
             let tokens: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..]).collect();
             part.chunk.push_group(prompt, &tokens);
             part.sequences.extend(sequences);
-            let own = (first..first + sequences.len()).map(|i| 2 * i as u64 + 1);
+            let own = (first..first + run.len()).map(|i| 2 * i as u64 + 1);
             part.segments.extend(std::iter::once(of_prompt).chain(own));
+            first += run.len();
         }
         part
     }
@@ -343,8 +347,7 @@ mod tests {
         let batch = Batch { groups: vec![group(), group(), group()] };
         assert_eq!(added(&batch.groups[0].1), [&[10][..], &[1; 19]].concat());
         let runs = |tokens_max| -> Vec<Vec<(usize, Range<usize>)>> {
-            let lengths: Vec<Vec<usize>> = batch.groups.iter().map(|g| added(&g.1)).collect();
-            batch.cut(&lengths, tokens_max, 1).into_iter().map(|cut| cut.runs).collect()
+            batch.cut(&batch.lengths(), tokens_max, 1).into_iter().map(|cut| cut.runs).collect()
         };
         assert_eq!(runs(40), [vec![(0, 0..20)], vec![(1, 0..20)], vec![(2, 0..20)]]);
         // One that is too large begins anew in the next part.
@@ -358,8 +361,7 @@ mod tests {
         let sizes = |parts: Vec<Part<'_>>| -> Vec<usize> {
             parts.iter().map(|part| part.chunk.tokens.len()).collect()
         };
-        let lengths: Vec<Vec<usize>> = long.groups.iter().map(|g| added(&g.1)).collect();
-        assert_eq!(long.cut(&lengths, 450, 1).len(), 3);
+        assert_eq!(long.cut(&long.lengths(), 450, 1).len(), 3);
         let even = sizes(long.parts(450, 1));
         assert_eq!(even.len(), 4);
         assert!(
