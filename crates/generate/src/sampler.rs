@@ -202,15 +202,14 @@ impl<'a> Live<'a> {
         (self.row, self.completion.tokens.last().copied().unwrap_or_default())
     }
 
-    /// Draws its next token.
-    fn draw(&mut self, next: Next<'_>, sampling: &Sampling) {
+    /// Draws its next token, from the probabilities that a filter leaves where there is one.
+    fn draw(&mut self, next: Next<'_>, left: Option<&[f64]>, sampling: &Sampling) {
         let completion = &mut self.completion;
         let token = if sampling.temperature == 0.0 {
             argmax(next.logits)
-        } else if sampling.filter.is_on() {
-            let text = self.prompt.iter().chain(&completion.tokens).copied();
-            let (token, drawn) = draw_filtered(next.logits, sampling, text, &mut self.rng);
-            completion.drawn_logprobs.push(drawn);
+        } else if let Some(left) = left {
+            let token = draw_filtered(left, self.rng.random());
+            completion.drawn_logprobs.push(left[token as usize].ln() as f32);
             token
         } else {
             next.draw(self.rng.random())
@@ -278,10 +277,15 @@ impl Worker {
 
 /// Draws the next token of each; those of one row are neighbours.
 fn draw(decoder: &Decoder<'_>, live: &mut [Live<'_>], sampling: &Sampling) {
-    let temperature = if sampling.temperature == 0.0 { 1.0 } else { sampling.temperature };
+    let greedy = sampling.temperature == 0.0;
+    let temperature = if greedy { 1.0 } else { sampling.temperature };
     each(live.chunk_by_mut(|a, b| a.row == b.row), |twins| {
         let next = decoder.next(twins[0].row, temperature);
-        twins.iter_mut().for_each(|live| live.draw(next, sampling));
+        let left = (sampling.filter.is_on() && !greedy).then(|| {
+            let text = twins[0].prompt.iter().chain(&twins[0].completion.tokens).copied();
+            sampling.filter.probabilities(next.logits, temperature, text)
+        });
+        twins.iter_mut().for_each(|live| live.draw(next, left.as_deref(), sampling));
     });
 }
 
@@ -299,16 +303,9 @@ fn feed(decoder: &mut Decoder<'_>, live: &mut [Live<'_>]) {
     decoder.step(&tokens);
 }
 
-/// A token that the filter leaves, and its log-prob among those.
-fn draw_filtered(
-    logits: &[f32],
-    sampling: &Sampling,
-    text: impl Iterator<Item = u32>,
-    rng: &mut ChaCha8Rng,
-) -> (u32, f32) {
-    let p = sampling.filter.probabilities(logits, sampling.temperature, text);
-    let mut left: f64 = rng.random();
-    let mut last = 0;
+/// The token that the number `at`, evenly drawn between 0 and 1, chooses among probabilities.
+fn draw_filtered(p: &[f64], at: f64) -> u32 {
+    let (mut left, mut last) = (at, 0);
     for (token, p) in p.iter().enumerate().filter(|(_, p)| **p > 0.0) {
         left -= p;
         last = token;
@@ -316,7 +313,7 @@ fn draw_filtered(
             break;
         }
     }
-    (last as u32, p[last].ln() as f32)
+    last as u32
 }
 
 /// The most likely token; the first of equals.
