@@ -95,11 +95,15 @@ def sandbox(axiom):
     """What judges a batch: a function from submissions to verdicts."""
     service = subprocess.Popen([axiom, "verify", "--listen", "0", "--threads", "2"], stderr=subprocess.PIPE, text=True)
     try:
-        address = re.search(r"http://[^,]+", service.stderr.readline())[0]
+        said = service.stderr.readline()
+        address = re.search(r"http://[^,]+", said)
+        assert address, f"axiom verify --listen: {said}"
 
         def judge(submissions):
-            with urllib.request.urlopen(address + "/verify", json.dumps(submissions).encode()) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(address[0] + "/verify", json.dumps(submissions).encode()) as answer:
+                verdicts = [judged.get("verdict") for judged in json.load(answer)]
+            assert not {None, "judge_error"} & set(verdicts), f"not judged: {set(verdicts)}"
+            return verdicts
 
         yield judge
     finally:
@@ -134,7 +138,7 @@ def theirs(tasks, judge, steps, checkpoint, bf16):
         ])
         judging.append(time.perf_counter() - start)
         lengths.append(sum(len(ids) for ids in completion_ids))
-        paid = [float(verdict["verdict"] == "accepted") for verdict in verdicts]
+        paid = [float(verdict == "accepted") for verdict in verdicts]
         rewards.append(statistics.mean(paid))
         return paid
 
