@@ -126,7 +126,9 @@ fn read_request(request: Value) -> Option<Job> {
         *limit = u64::try_from(number).ok()?;
     }
     let channel = if is_text { Channel::Text } else { Channel::Frames };
-    Some(Job { bytes, limits, channel, n_results: usize::try_from(n).ok()? })
+    let n_results = usize::try_from(n).ok()?;
+    // All that it says goes out in one message.
+    Some(Job { bytes, limits, channel, n_results, first_decides: false })
 }
 
 fn write_answer(process: &Process<()>, frames: Frames) -> Value {

@@ -57,9 +57,8 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// The meter of a process that is forked now.
-    pub(crate) fn new(pid: libc::pid_t, limits: Limits) -> Self {
-        let start = Instant::now();
+    /// The meter of a process that was not there before `start`.
+    pub(crate) fn new(pid: libc::pid_t, limits: Limits, start: Instant) -> Self {
         let (read, progress) = ((start, Duration::ZERO), (start, Duration::ZERO));
         let (test, queued) = (Duration::ZERO, Duration::ZERO);
         Self { pid, limits, start, read, test, progress, queued }

@@ -14,6 +14,9 @@ use crate::{Limits, socket};
 const ZYGOTE_MAX: Duration = Duration::from_secs(5);
 /// A job of this size fits into any socket's buffer, so that writing it cannot block.
 const SOCKET_ROOM: usize = 32 << 10;
+/// How long what a process says may lie unread: most have ended by then, and nobody has been
+/// woken for each of their answers.
+const UNREAD_MAX: Duration = Duration::from_millis(2);
 
 /// What a process is given.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) channel: Channel,
     /// How many results there can be.
     pub(crate) n_results: usize,
+    /// Whether the first result may be the last that is wanted, and is looked at as it comes.
+    pub(crate) first_decides: bool,
 }
 
 /// What comes from a process.
@@ -77,10 +82,17 @@ pub(crate) fn execute<E>(
     zygote.order(&theirs)?;
     drop(theirs);
     send(&ours, job)?;
-    let pid = zygote.candidate(ZYGOTE_MAX)?;
+    let ordered = Instant::now();
+    if job.first_decides {
+        socket::wait_readable(&ours, UNREAD_MAX)?;
+    } else {
+        socket::wait_closed(&ours, UNREAD_MAX)?;
+    }
     // A zygote that is slow to fork is no fault of the program.
-    let start = Instant::now();
-    let meter = Meter::new(pid, job.limits);
+    let is_slow = !zygote.has_spoken()?;
+    let pid = zygote.candidate(ZYGOTE_MAX)?;
+    let start = if is_slow { Instant::now() } else { ordered };
+    let meter = Meter::new(pid, job.limits, start);
     let mut reader = Reader { meter, input: &ours, buffer: Vec::new(), received: 0, job };
     let ended = reader.follow(take)?;
     let queued = match ended {
@@ -156,6 +168,10 @@ impl Reader<'_> {
     /// Waits for more bytes.
     fn more<E>(&mut self) -> io::Result<Option<Ended<E>>> {
         loop {
+            if self.received > 0 {
+                let left = self.meter.deadline().saturating_duration_since(Instant::now());
+                socket::wait_closed(self.input, left.min(UNREAD_MAX))?;
+            }
             let left = self.meter.deadline().saturating_duration_since(Instant::now());
             if left.is_zero()
                 && let Some(late) = self.meter.look()
@@ -207,8 +223,9 @@ mod tests {
         }
         let own = libc::pid_t::try_from(std::process::id()).unwrap();
         let limits = Limits { cpu_ms: u64::MAX, test_cpu_ms: u64::MAX, ..Limits::default() };
-        let job = Job { bytes: Vec::new(), limits, channel: Channel::Frames, n_results: 1 };
-        let meter = Meter::new(own, limits);
+        let (bytes, channel) = (Vec::new(), Channel::Frames);
+        let job = Job { bytes, limits, channel, n_results: 1, first_decides: false };
+        let meter = Meter::new(own, limits, Instant::now());
         let mut reader = Reader { meter, input: &ours, buffer: Vec::new(), received: 0, job: &job };
         let ended = reader.follow::<()>(&mut |_, _| None).unwrap();
         assert!(matches!(ended, Ended::Beside | Ended::Closed), "{ended:?}");
@@ -219,7 +236,7 @@ mod tests {
         let text = |s: &str| Value::Str(s.to_string());
         let parts = vec![text(program), Value::None, Value::Bytes(vec![]), Value::List(vec![])];
         let bytes = marshal::framed(&Value::Tuple(parts)).unwrap();
-        Job { bytes, limits, channel: Channel::Text, n_results: 1 }
+        Job { bytes, limits, channel: Channel::Text, n_results: 1, first_decides: false }
     }
 
     /// A program fills its channel and waits, and whoever should read it gets no processor.

@@ -163,7 +163,9 @@ impl<'a> Run<'a> {
         let program = Value::Str(order.program.to_string());
         let all = Value::Tuple(vec![program, call, inputs, rlimits::of(&limits)]);
         let bytes = marshal::framed(&all)?;
-        Ok(Job { bytes, limits, channel, n_results: left.len() })
+        // What a program prints is whole when the process has ended.
+        let first_decides = channel == Channel::Frames && !order.goes_on;
+        Ok(Job { bytes, limits, channel, n_results: left.len(), first_decides })
     }
 
     pub(crate) fn limits_left(&self) -> Limits {

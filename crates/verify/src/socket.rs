@@ -130,7 +130,17 @@ pub(crate) fn read(socket: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> 
 
 /// Waits until there is something to read, or the end; false when time is up.
 pub(crate) fn wait_readable(socket: &impl AsRawFd, patience: Duration) -> io::Result<bool> {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    wait(socket, libc::POLLIN, patience)
+}
+
+/// Waits until the other end is closed, whatever arrives before; false when time is up.
+pub(crate) fn wait_closed(socket: &impl AsRawFd, patience: Duration) -> io::Result<bool> {
+    wait(socket, 0, patience)
+}
+
+/// Waits for any of these events, or the end, which needs no asking for.
+fn wait(socket: &impl AsRawFd, events: libc::c_short, patience: Duration) -> io::Result<bool> {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 };
     // Rounded up, so that a wait never ends before its time.
     let ms = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
     // SAFETY: one valid entry.

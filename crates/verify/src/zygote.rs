@@ -150,7 +150,12 @@ impl Zygote {
     /// before its candidates can go to another parent, and nothing else makes ours readable
     /// between two orders.
     pub(crate) fn is_alive(&self) -> io::Result<bool> {
-        socket::wait_readable(&self.control, Duration::ZERO).map(|readable| !readable)
+        self.has_spoken().map(|spoken| !spoken)
+    }
+
+    /// Whether something of it, or its end, waits to be received.
+    pub(crate) fn has_spoken(&self) -> io::Result<bool> {
+        socket::wait_readable(&self.control, Duration::ZERO)
     }
 
     /// Collects a candidate that has been killed: its wait status and CPU time.
