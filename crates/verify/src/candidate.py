@@ -1,6 +1,6 @@
 # The candidate: what a fork of the zygote does with the program it is given.
 #
-# It is the second half of the zygote's script. All of it runs in the process of the program,
+# It is the second part of the zygote's script. All of it runs in the process of the program,
 # which can change any of it: nothing here is trusted, and nothing here knows an expected
 # value. In the modes `function` and `method` it answers each test with a frame on the
 # channel; in the mode `stdio` standard output is the channel.

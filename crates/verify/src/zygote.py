@@ -1,10 +1,10 @@
 # The zygote: a warmed-up Python that forks one candidate at a time.
 #
-# The verifier starts it with two arguments, the numbers of two inherited descriptors: the
-# control socket, and a Landlock ruleset or -1. It imports what programs use, puts up the
+# The verifier starts it with three arguments, the numbers of inherited descriptors: the control
+# socket, the folder /proc, and a Landlock ruleset or -1. It imports what programs use, puts up the
 # walls, and then answers the control socket. It never reads a byte that a candidate wrote:
 # the program and its inputs travel on a socket of their own, which only the fork reads. What
-# the fork does with them is in `candidate.py`, the second half of this script.
+# the fork does with them is in `candidate.py`, the second part of this script.
 import sys
 
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -20,7 +20,10 @@ import io
 import marshal
 import resource
 import types
+import _signal
 import _socket
+import itertools
+import struct
 from collections import deque, namedtuple
 
 CONTROL_FD = 3
@@ -54,6 +57,12 @@ WARM_UP = [
     ("raise ValueError('x')\n", "f", []),
     ("g = 1\n", "f", []),
     (
+        "import functools\n@functools.lru_cache(None)\ndef f(n):\n"
+        "    return n if n < 2 else f(n - 1) + f(n - 2)\n",
+        "f",
+        [(30,), (10**6,)],
+    ),
+    (
         "from typing import List\nfrom collections import defaultdict, deque\nimport heapq\n"
         "def f(n: int) -> List[int]:\n    d = defaultdict(list)\n    q = deque([n])\n"
         "    table = [[0] * (n + 1) for _ in range(n + 1)]\n"
@@ -67,101 +76,43 @@ WARM_UP = [
         [(20,), (-1,), (None,)],
     ),
     (
-        "import functools\n@functools.lru_cache(None)\ndef f(n):\n"
-        "    return n if n < 2 else f(n - 1) + f(n - 2)\n",
-        "f",
-        [(30,), (10**6,)],
-    ),
-    (
         "def f(s):\n    seen = set()\n    try:\n        return {}['x']\n    except KeyError as e:\n"
         "        return f'{len(s):>5}|{s!r}' + ''.join(c for c in reversed(s)).upper()\n",
         "f",
         [("hello world",), ("",)],
     ),
+    (
+        "def f(a, b):\n    row = list(range(len(b) + 1))\n    for i, x in enumerate(a, 1):\n"
+        "        last, row[0] = row[0], i\n        for j, y in enumerate(b, 1):\n"
+        "            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))\n"
+        "    return row[-1]\n",
+        "f",
+        [("kitten", "sitting"), ("", "a")],
+    ),
 ]
+# So many of the last of them are like most programs.
+TYPICAL = 3
 
 
-def warm_up():
-    """Takes the way of every candidate, so that its fork finds the pages written."""
+def rehearsal(program, entry, tests):
+    """What a candidate is given: a channel with this job in it. The other end is a socket, too."""
     ours, theirs = _socket.socketpair()
     own_limits = [(resource.RLIMIT_CORE, *resource.getrlimit(resource.RLIMIT_CORE))]
-    for program, entry, tests in WARM_UP * 3:
-        blobs = [marshal.dumps(arguments, 2) for arguments in tests]
-        job = marshal.dumps((program, ("", entry), blobs, own_limits), 2)
-        ours.send(len(job).to_bytes(4, "little") + job)
-        be_candidate(theirs.fileno())
-        ours.recv(1 << 20)
+    blobs = [marshal.dumps(arguments, 2) for arguments in tests]
+    job = marshal.dumps((program, ("", entry), blobs, own_limits), 2)
+    ours.send(len(job).to_bytes(4, "little") + job)
+    return theirs, ours
+
+
+def warm_up(proc):
+    """Leaves every page as a fork should find it. Returns the descriptor that holds some, or -1."""
+    for job in WARM_UP * 3:
+        channel, _other_end = rehearsal(*job)
+        be_candidate(channel.fileno())
     sys.modules.pop("solution", None)
-
-
-# As the kernel has them.
-HUGE_PAGE = 2 << 20
-PROT_READ_WRITE, PROT_READ_EXEC, MAP_PRIVATE_ANONYMOUS = 3, 5, 0x22
-MREMAP_MAYMOVE_FIXED, MADV_HUGEPAGE, MADV_COLLAPSE = 3, 14, 25
-
-
-def code_span(ctypes):
-    """Where the interpreter's code and constants begin and end in memory, as its ELF header says."""
-    import struct
-
-    class Found(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_size_t) for name in ("path", "base", "symbol", "address")]
-
-    found = Found()
-    inside = ctypes.cast(ctypes.pythonapi.PyObject_Call, ctypes.c_void_p)
-    if not ctypes.CDLL(None).dladdr(inside, ctypes.byref(found)):
-        return 0, 0
-    header = ctypes.string_at(found.base, 64)
-    if header[:5] != b"\x7fELF\x02":
-        return 0, 0
-    kind, table, size, count = struct.unpack_from("=16xH14xQ14xHH", header)
-    # Addresses of an executable at a fixed place are not relative to it.
-    shift = 0 if kind == 2 else found.base
-    begin = end = found.base
-    page = resource.getpagesize()
-    for i in range(count):
-        entry = ctypes.string_at(found.base + table + i * size, 56)
-        kind, flags, address, length = struct.unpack("=II8xQ16xQ8x", entry)
-        # Loaded, not to be written, and where the last one ended.
-        if kind == 1 and not flags & 2 and shift + address // page * page == end:
-            end = -(-(shift + address + length) // page) * page
-    return begin, end
-
-
-def gather_code():
-    """Moves the interpreter's code and constants into huge pages. A fork copies an entry for each
-    of them, where it would find 4 KiB after 4 KiB by a fault. Where the kernel has none to give,
-    all stays as it was."""
-    try:
-        import ctypes
-
-        begin, end = code_span(ctypes)
-    except (ImportError, AttributeError):
-        return
-    begin, end = -(-begin // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
-    if begin >= end:
-        return
-    size, word = end - begin, ctypes.c_size_t
-    libc = ctypes.CDLL(None)
-    for call in (libc.mmap, libc.mremap):
-        call.restype = word
-    room = libc.mmap(None, word(size + HUGE_PAGE), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, word(0))
-    if room == word(-1).value:
-        return
-    to = -(-room // HUGE_PAGE) * HUGE_PAGE
-    # Huge from its first byte on where that is allowed; the second call only makes sure then.
-    libc.madvise(word(to), word(size), MADV_HUGEPAGE)
-    ctypes.memmove(to, begin, size)
-    if libc.madvise(word(to), word(size), MADV_COLLAPSE) or libc.mprotect(
-        word(to), word(size), PROT_READ_EXEC
-    ):
-        libc.munmap(word(room), word(size + HUGE_PAGE))
-        return
-    # In one step, and with the same bytes: what runs there goes on.
-    libc.mremap(word(to), word(size), word(size), MREMAP_MAYMOVE_FIXED, word(begin))
-    for unused, length in ((room, to - room), (to + size, room + HUGE_PAGE - to)):
-        if length:
-            libc.munmap(word(unused), word(length))
+    typical = [rehearsal(*job) for job in WARM_UP[-TYPICAL:]]
+    gc.collect()
+    return make_forks_cheap(proc, [channel.fileno() for channel, _ in typical])
 
 
 class WallError(Exception):
@@ -289,22 +240,26 @@ def serve(control, walls):
 
 
 def main():
-    control_fd, ruleset_fd = int(sys.argv[1]), int(sys.argv[2])
+    inherited = [fd for fd in map(int, sys.argv[1:]) if fd >= 0]
     # The copies take the lowest numbers, so what is placed never closes what is still needed.
-    placed = [os.dup(fd) for fd in (control_fd, ruleset_fd) if fd >= 0]
+    placed = [os.dup(fd) for fd in inherited]
     for number, fd in enumerate(placed, CONTROL_FD):
         os.dup2(fd, number)
-    ruleset_fd = CONTROL_FD + 1 if ruleset_fd >= 0 else -1
-    os.closerange(5 if ruleset_fd >= 0 else 4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.closerange(CONTROL_FD + len(placed), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    now = {str(fd): number for number, fd in enumerate(inherited, CONTROL_FD)}
+    proc, ruleset_fd = (now.get(argument, -1) for argument in sys.argv[2:])
     control = _socket.socket(fileno=CONTROL_FD)
     try:
         config = marshal.loads(control.recv(1 << 20))
         import_all(LEAN + FAT if config["preload_all"] else LEAN)
         sys.argv[:] = ["solution.py"]
         os.environ.clear()
-        warm_up()
-        gather_code()
+        held = warm_up(proc)
+        if proc >= 0:
+            os.close(proc)
         walls = build_walls(config, ruleset_fd)
+        if held >= 0:
+            walls.append(lambda: os.close(held))
         if "random" in sys.modules:
             sys.modules["random"].seed(config["random_seed"])
         gc.collect()
