@@ -10,8 +10,9 @@ HUGE_PAGE = 2 << 20
 PROT_READ_WRITE, PROT_READ_EXEC, MAP_PRIVATE_ANONYMOUS = 3, 5, 0x22
 MREMAP_MAYMOVE_FIXED, MADV_DONTNEED, MADV_HUGEPAGE, MADV_COLLAPSE = 3, 4, 14, 25
 IO_URING_SETUP, IO_URING_REGISTER, REGISTER_BUFFERS = 425, 427, 0
-# In an entry of a page map: there, of this process alone, and of a file.
-PRESENT, EXCLUSIVE, OF_FILE = 1 << 63, 1 << 56, 1 << 61
+# The kind of a page in a page map: in memory, and of one process alone. Other bits are set in
+# those of files and in what was swapped out.
+PRESENT, EXCLUSIVE = 0x80, 0x01
 # Far more than the few calls take that are on the stack before the first fork.
 STACK_IN_USE = 128 << 10
 
@@ -108,31 +109,33 @@ def give_back(libc, proc):
             libc.madvise(begin, end - STACK_IN_USE - begin, MADV_DONTNEED)
 
 
-def page_map(proc, process, spans):
-    """The number of each page of these spans, and the process's entry for it."""
+def pages(proc, process, spans, wanted):
+    """The numbers of the pages of these spans whose entry in the process's page map is wanted."""
+    found = set()
     with open(os.open(process + "/pagemap", os.O_RDONLY, dir_fd=proc), "rb", 0) as entries:
         for begin, end in spans:
             read = os.pread(entries.fileno(), (end - begin) // PAGE * 8, begin // PAGE * 8)
-            yield from enumerate(memoryview(read).cast("Q"), begin // PAGE)
+            # Of each entry the byte that says what kind of page it is.
+            kinds = enumerate(read[7::8] if sys.byteorder == "little" else read[::8], begin // PAGE)
+            found.update([page for page, kind in kinds if kind in wanted])
+    return found
 
 
-def written_by(run, argument, proc, spans):
-    """The pages that a fork writes in which `run` is called."""
+def written_by(run, channel, proc, spans):
+    """The pages that a fork writes that runs the candidate with this channel."""
     pid = os.fork()
     if pid == 0:
         try:
-            run(argument)
+            run(channel)
             os.kill(os.getpid(), _signal.SIGSTOP)
         finally:
             os._exit(0)
+    if not os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]):
+        raise ChildProcessError
     try:
-        if not os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]):
-            raise ChildProcessError
         # Its number where `proc` is from, which may be another one here.
         with open(os.open("thread-self/children", os.O_RDONLY, dir_fd=proc)) as children:
-            process = children.read().strip()
-        flags, own = PRESENT | EXCLUSIVE | OF_FILE, PRESENT | EXCLUSIVE
-        return {page for page, entry in page_map(proc, process, spans) if entry & flags == own}
+            return pages(proc, children.read().strip(), spans, {PRESENT | EXCLUSIVE})
     finally:
         os.kill(pid, _signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -148,30 +151,33 @@ def open_ring(libc):
 
 
 def hold_hot_pages(libc, proc, channels):
-    """Holds the pages that every candidate writes, of those with these channels. The kernel copies pages that are held for input and
-    output while it forks, all in one go, where each would else be copied by a fault of the fork,
-    and by another one of this process. Returns the descriptor that holds them, or -1."""
+    """Holds the pages that each of the candidates with these channels writes. Those that are held
+    for input and output the kernel copies while it forks, all in one go; each of the others by a
+    fault of the fork, or of this process. Returns the descriptor that holds them, or -1."""
     import ctypes
 
     spans = [(begin, end) for begin, end, access, _ in mappings(proc) if access == "rw-p"]
-    flags = PRESENT | OF_FILE
-    hot = {page for page, entry in page_map(proc, "self", spans) if entry & flags == PRESENT}
-    for channel in channels:
-        hot &= written_by(be_candidate, channel, proc, spans)
-    spans = []
+    hot = pages(proc, "self", spans, {PRESENT, PRESENT | EXCLUSIVE})
+
+    def ask_too(channel):
+        open_ring(libc)
+        be_candidate(channel)
+
+    # Where whoever asks for a ring is killed, that is the first fork.
+    for run, channel in zip([ask_too] + [be_candidate] * len(channels), channels):
+        hot &= written_by(run, channel, proc, spans)
+    runs = []
     for page in sorted(hot):
-        if spans and page * PAGE == sum(spans[-1]):
-            spans[-1][1] += PAGE
+        if runs and page * PAGE == sum(runs[-1]):
+            runs[-1][1] += PAGE
         else:
-            spans.append([page * PAGE, PAGE])
-    # Where whoever asks for a ring is killed, that is a fork.
-    written_by(open_ring, libc, proc, [])
+            runs.append([page * PAGE, PAGE])
     ring = open_ring(libc)
     if ring < 0:
         return -1
-    buffers = (ctypes.c_uint64 * (2 * len(spans)))(*itertools.chain(*spans))
+    buffers = (ctypes.c_uint64 * (2 * len(runs)))(*itertools.chain(*runs))
     address = ctypes.addressof(buffers)
-    if libc.syscall(IO_URING_REGISTER, ring, REGISTER_BUFFERS, address, len(spans)):
+    if libc.syscall(IO_URING_REGISTER, ring, REGISTER_BUFFERS, address, len(runs)):
         os.close(ring)
         return -1
     return ring

@@ -91,7 +91,7 @@ WARM_UP = [
     ),
 ]
 # So many of the last of them are like most programs.
-TYPICAL = 3
+TYPICAL = 2
 
 
 def rehearsal(program, entry, tests):
