@@ -188,7 +188,7 @@ PY
     said_and_taken adapter 2 steps=3 model.adapter.r=16
     said_and_taken recompute 2 steps=3 learn.gradient_checkpointing=true
     said_and_taken reference 2 steps=3 method=grpo
-    large=(steps=1 "model.path=${CHECKPOINT:?a directory}" model.adapter.r=16 tasks.families=fibonacci)
+    large=(steps=3 "model.path=${CHECKPOINT:?a directory}" model.adapter.r=16 tasks.families=fibonacci)
     large+=(learn.gradient_checkpointing=true tasks.per_step=1 tasks.group_size=8)
     large+=(sampling.completion_tokens_max=96 eval.tasks_per_family=1 learn.replay_per_step=0)
     large+=(learn.skip_silent_groups=false)

@@ -13,23 +13,27 @@ use crate::{
     method::Method,
     policy::{Outline, Source},
     recipe::{Recipe, TaskSource},
+    seed::Seed,
 };
 
 /// The binary, its libraries, the tokenizer, and what is logged of a step.
-const PROGRAM: usize = 36 << 20;
+const PROGRAM: usize = 32 << 20;
 /// Tasks of each family whose prompts are looked at.
 const PROMPTS: u64 = 3;
 
 /// What takes memory, in the order in which people think of it, and how many bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    parts: [(&'static str, usize); 8],
+    parts: [(&'static str, usize); 7],
 }
 
 /// The sizes of a step.
 #[derive(Debug, Clone, Copy)]
 struct Step {
+    /// Prompts that are asked at once.
     prompts: usize,
+    /// How often a step asks.
+    rounds: usize,
     group: usize,
     prompt_tokens: usize,
     new_tokens: usize,
@@ -51,9 +55,9 @@ impl Plan {
         let parts = step.parts();
         let lanes = parts.min(learn::LANES);
         let tapes = threads.min(lanes);
+        let load = step.load(parts);
         let recompute = recipe.learn.gradient_checkpointing;
-        // A checkpoint is serialised and read back. Nothing is decoded then, but what decoding
-        // took is rarely given back.
+        // A checkpoint is serialised and read back. Nothing is decoded then.
         let written = learned * (2 + copies) + if adapter.is_some() { 3 * learned } else { 0 };
         let decoding = step.decoding(&memory, threads).max(eval(recipe, step, &memory, threads));
         Ok(Self {
@@ -63,9 +67,8 @@ impl Plan {
                 ("optimizer", 2 * learned),
                 ("gradients", lanes * learned),
                 ("copies of the policy", copies * learned),
-                ("activations", tapes * memory.learning(step.load(), recompute)),
-                ("decoding", decoding),
-                ("a checkpoint", written),
+                ("activations", tapes * memory.learning(load, recompute)),
+                ("decoding or a checkpoint", decoding.max(written)),
             ],
         })
     }
@@ -172,7 +175,7 @@ impl Step {
             let s = &recipe.selfplay;
             let prompt_tokens = s.prompt_tokens_max;
             let prompts = s.proposals * s.kinds.len();
-            return Ok(Self { prompts, group: s.rollouts, prompt_tokens, new_tokens });
+            return Ok(Self { prompts, rounds: 1, group: s.rollouts, prompt_tokens, new_tokens });
         }
         let mut prompt_tokens = 0;
         for family in families::parse(&recipe.tasks.families)? {
@@ -183,8 +186,15 @@ impl Step {
                 prompt_tokens = prompt_tokens.max(n);
             }
         }
-        let (prompts, group) = (recipe.tasks.per_step, recipe.tasks.group_size);
-        Ok(Self { prompts, group, prompt_tokens, new_tokens })
+        let t = &recipe.tasks;
+        let asked = |seed| t.curriculum().map(|c| c.sample(t.per_step, &mut Seed(seed).rng()));
+        // Whole families are asked, so a step may ask more than it should.
+        let asked = (0..PROMPTS).map(asked).collect::<Result<Vec<_>>>()?;
+        let prompts = asked.iter().map(Vec::len).max().unwrap_or(t.per_step);
+        // Of those that are asked in addition, silent ones may be left out.
+        let more = if recipe.learn.skip_silent_groups { 1 } else { u64::MAX };
+        let rounds = 1 + usize::try_from(t.resample_max.min(more))?;
+        Ok(Self { prompts, rounds, group: t.group_size, prompt_tokens, new_tokens })
     }
 
     /// Tokens of one sequence.
@@ -194,13 +204,17 @@ impl Step {
 
     /// Pieces of the step's batch.
     fn parts(self) -> usize {
-        let tokens = self.prompts * (self.prompt_tokens + self.group * self.new_tokens);
-        learn::evened(tokens.div_ceil(learn::PART_TOKENS))
+        learn::evened(self.tokens().div_ceil(learn::PART_TOKENS))
     }
 
-    /// The largest piece.
-    fn load(self) -> Load {
-        let tokens = learn::PART_TOKENS.max(self.sequence());
+    /// What is learnt from, where completions have nothing in common but the prompt.
+    fn tokens(self) -> usize {
+        self.rounds * self.prompts * (self.prompt_tokens + self.group * self.new_tokens)
+    }
+
+    /// One of so many pieces.
+    fn load(self, parts: usize) -> Load {
+        let tokens = self.tokens().div_ceil(parts).max(self.sequence());
         Load { tokens, targets: tokens, sequence: self.sequence() }
     }
 

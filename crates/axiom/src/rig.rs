@@ -148,8 +148,7 @@ impl Rig {
             let head = ValueHead::new(policy.model.config.hidden_size);
             learner = learner.with_value_head(head, recipe.learn.value_lr_factor);
         }
-        let t = &recipe.tasks;
-        let names = families::parse(&t.families)?;
+        let curriculum = recipe.tasks.curriculum()?;
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             // The second signal ends the process at once.
@@ -161,7 +160,7 @@ impl Rig {
             method,
             learner,
             copies,
-            curriculum: Curriculum::new(&names, t.pace(), t.replay_share, t.rate_memory),
+            curriculum,
             replay: Replay::default(),
             buffers: Buffers::default(),
             data,

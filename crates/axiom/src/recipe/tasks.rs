@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use tasks::{Pace, Schedule, Thresholds};
+use tasks::{Curriculum, Pace, Schedule, Thresholds};
+
+use crate::families;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,8 +64,14 @@ impl TasksRecipe {
         Ok(())
     }
 
+    /// What decides which tasks a step asks, before anything is solved.
+    pub(crate) fn curriculum(&self) -> Result<Curriculum> {
+        let families = families::parse(&self.families)?;
+        Ok(Curriculum::new(&families, self.pace(), self.replay_share, self.rate_memory))
+    }
+
     /// How difficulties change.
-    pub(crate) fn pace(&self) -> Pace {
+    fn pace(&self) -> Pace {
         let (window, up, down) = (self.level_window, self.level_up, self.level_down);
         let thresholds = Thresholds { window, up, down };
         let schedule = match self.curriculum {
