@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p verify --example throughput [-- FLAGS]`:
 //! `--full` takes the peers through every program and number of tests, and not only through the
-//! edit distance; `--no-loops` leaves out the programs that loop; `--json FILE` writes the figures
-//! as lines of JSON too; `--seconds S` is the time for each cell (1 by default); `--evalplus PYTHON`
+//! edit distance; `--no-loops` leaves out the programs that loop; `--only PROGRAM` takes one of the
+//! programs; `--json FILE` writes the figures as lines of JSON too; `--seconds S` is the time for each cell (1 by default); `--evalplus PYTHON`
 //! runs EvalPlus itself as well, in an interpreter that has it (`pip install --no-deps evalplus` and
 //! `pip install numpy psutil`).
 //!
@@ -40,6 +40,7 @@ const BATCH: usize = 100;
 struct Flags {
     full: bool,
     no_loops: bool,
+    only: Option<String>,
     json: Option<std::fs::File>,
     time: Duration,
     /// An interpreter that has EvalPlus.
@@ -51,6 +52,7 @@ impl Flags {
         let mut flags = Self {
             full: false,
             no_loops: false,
+            only: None,
             json: None,
             time: Duration::from_secs(1),
             eval_plus: None,
@@ -60,6 +62,7 @@ impl Flags {
             match flag.as_str() {
                 "--full" => flags.full = true,
                 "--no-loops" => flags.no_loops = true,
+                "--only" => flags.only = Some(arguments.next().ok_or("--only needs a program")?),
                 "--json" => {
                     let path = arguments.next().ok_or("--json needs a file")?;
                     flags.json = Some(std::fs::File::create(path)?);
@@ -136,7 +139,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         "program", "tests", "loops", "way", "runs/s", "CPU ms", "p50 ms", "p99 ms", "ours is"
     );
     let loops_max = if flags.no_loops { 0 } else { 100 };
-    for cell in cells().into_iter().filter(|cell| cell.loop_percent <= loops_max) {
+    let only = flags.only.clone();
+    let wanted = |cell: &Cell| {
+        cell.loop_percent <= loops_max && only.as_ref().is_none_or(|name| name == cell.program.name)
+    };
+    for cell in cells().into_iter().filter(wanted) {
         let ours = verify(&verifier, cell, flags.time)?;
         show(&mut flags, cell, "axiom", &ours, &ours)?;
         let main_one = cell.program.name == "edit distance" && cell.n_tests == 10;

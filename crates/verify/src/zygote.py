@@ -82,12 +82,12 @@ WARM_UP = [
         [("hello world",), ("",)],
     ),
     (
-        "def f(a, b):\n    row = list(range(len(b) + 1))\n    for i, x in enumerate(a, 1):\n"
-        "        last, row[0] = row[0], i\n        for j, y in enumerate(b, 1):\n"
-        "            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))\n"
-        "    return row[-1]\n",
+        "def f(nums, k):\n    best, total, window = 0, 0, []\n    for i, x in enumerate(nums):\n"
+        "        total += x\n        window.append(total)\n        if i >= k:\n"
+        "            total -= nums[i - k]\n        best = max(best, total, len(window) - 9)\n"
+        "    return [best, window[-1:]]\n",
         "f",
-        [("kitten", "sitting"), ("", "a")],
+        [(list(range(30)), 4), ([], 1)],
     ),
 ]
 # So many of the last of them are like most programs.
