@@ -117,7 +117,7 @@ pub(crate) fn check(worker: &Worker) -> Result<(), VerifyError> {
         expect(worker, what, program, 1_000, verdicts)?;
     }
     let endless = "def f():\n    while True:\n        pass\n";
-    expect(worker, "an endless loop", endless, 10, &[Verdict::TimeLimit])?;
+    expect(worker, "an endless loop", endless, 4, &[Verdict::TimeLimit])?;
     let large = "def f():\n    return len(bytearray(1 << 30))\n";
     expect(worker, "too much memory", large, 1_000, &[Verdict::MemoryLimit])
 }
