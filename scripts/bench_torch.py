@@ -8,6 +8,7 @@ train   one full step: forward, cross entropy on every token, backward, AdamW (f
 decode  a bare loop over `past_key_values`: draw a token per row with multinomial at temperature 1, then one
         forward pass of that token. Only this loop is timed; the prefill before it is reported on its own as
         `prefill_s` and not counted. Median of `--repeats` after one warm-up.
+generate()  the method of transformers, sampling at temperature 1: prompts and all, median likewise.
 
 Attention and cache are the defaults of transformers (sdpa, dynamic cache), everything is f32. With --mkl-intel
 the process restarts itself with a small shim preloaded that answers MKL's two vendor checks with yes, so that MKL takes
@@ -41,7 +42,7 @@ SHIM_DIR = "BENCH_TORCH_SHIM_DIR"
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="tiny", help=f"{', '.join(SHAPES)}, or the directory of a checkpoint")
-    parser.add_argument("--what", choices=["train", "decode", "both"], default="both")
+    parser.add_argument("--what", choices=["train", "decode", "generate()", "all"], default="all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--mkl-intel", action="store_true", help="let MKL believe that the CPU is made by Intel")
@@ -172,6 +173,24 @@ def bench_decode(shape, repeats):
     )
 
 
+def bench_generate(shape, repeats):
+    import torch
+
+    rows, prompt, new = shape["decode"]
+    model = build_model(shape).eval()
+    ids = torch.randint(shape["vocab"], (rows, prompt))
+    mask = torch.ones_like(ids)
+
+    def once():
+        model.generate(
+            ids, attention_mask=mask, do_sample=True, top_k=0, max_new_tokens=new, min_new_tokens=new, pad_token_id=0
+        )
+
+    once()
+    seconds = statistics.median(timed(once)[0] for _ in range(repeats))
+    return dict(rows=rows, prompt=prompt, new=new, seconds=seconds, tokens_per_s=rows * new / seconds)
+
+
 def main():
     args = parse_args()
     if args.mkl_intel and SHIM_DIR not in os.environ:
@@ -195,9 +214,9 @@ def main():
         transformers=transformers.__version__,
         sgemm_gflops=round(sgemm_gflops(), 1),
     )
-    benches = {"train": bench_train, "decode": bench_decode}
+    benches = {"train": bench_train, "decode": bench_decode, "generate()": bench_generate}
     for name, bench in benches.items():
-        if args.what in (name, "both"):
+        if args.what in (name, "all"):
             load = os.getloadavg()[0]
             figures = {key: round(value, 4) for key, value in bench(shape, args.repeats).items()}
             peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

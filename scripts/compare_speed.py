@@ -1,7 +1,8 @@
 """Our engine and PyTorch side by side: alternating runs on one machine, medians and their ratio.
 
 Needs `cargo build --release --examples -p axiom` and a Python with torch and transformers (README.md of this folder).
-decode is what follows the prompts, generate the prompts and what follows them.
+decode is what follows the prompts, generate the prompts and what follows them, both beside a bare loop; generate() is
+the latter beside the method of transformers.
 """
 
 import argparse
@@ -22,6 +23,8 @@ def measurements(command):
     for line in lines:
         if "prefill_s" in line:
             found["generate"] = line["tokens_per_s"] * line["seconds"] / (line["seconds"] + line["prefill_s"])
+    if "generate" in found:
+        found.setdefault("generate()", found["generate"])
     return found
 
 

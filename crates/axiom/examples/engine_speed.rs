@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example engine_speed -- [tiny|nano|DIR] [THREADS] [WORD...]` prints one JSON
 //! line for each measurement: the median of five runs after two that are not counted. Words are
-//! `train` and `decode` (without either, both are measured), `highest`, `high` or `medium` (how exactly
+//! `train`, `decode` and `group` (without any, the first two are measured), `highest`, `high` or `medium` (how exactly
 //! matrices are multiplied), `recompute` (blocks are computed twice) and `avx2` or `avx512` (no more
 //! than that is used). A directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is
 //! held as it is stored and learns by an adapter of rank 16 on all linear layers.
@@ -110,10 +110,11 @@ fn main() {
     let name = args.next().unwrap_or_else(|| "tiny".to_string());
     let threads: usize = args.next().map_or(2, |t| t.parse().unwrap());
     let words: Vec<String> = args.collect();
-    let known = ["train", "decode", "highest", "high", "medium", "recompute", "avx2", "avx512"];
+    let known =
+        ["train", "decode", "group", "highest", "high", "medium", "recompute", "avx2", "avx512"];
     assert!(words.iter().all(|w| known.contains(&w.as_str())), "only {known:?} are known");
     let said = |word: &str| words.iter().any(|w| w == word);
-    let asked = |bench: &str| said(bench) || !(said("train") || said("decode"));
+    let asked = |bench: &str| said(bench) || !["train", "decode", "group"].into_iter().any(said);
     for (word, isa) in [("avx2", Isa::Avx2), ("avx512", Isa::Avx512)] {
         if said(word) {
             isa.limit().unwrap();
@@ -149,6 +150,42 @@ fn main() {
              \"products\":\"{products}\",\"tokens_per_s\":{rate:.0},\"seconds\":{seconds:.3},\"prefill_s\":{prefill:.3}}}"
         );
     }
+    if said("group") {
+        let [shared, own] = group_rates(&model, threads, &mut sequence);
+        println!(
+            "{{\"shape\":\"{name}\",\"bench\":\"group\",\"threads\":{threads},\
+             \"products\":\"{products}\",\"tokens_per_s\":{shared:.0},\"unshared_tokens_per_s\":{own:.0}}}"
+        );
+    }
+}
+
+/// Prompts, their tokens, and completions of each with their tokens.
+const GROUPS: (usize, usize, usize, usize) = (8, 120, 16, 64);
+
+/// Tokens decoded in a second, prompts and all, where completions of a prompt share it and where
+/// each has its own.
+fn group_rates(
+    model: &Model,
+    threads: usize,
+    sequence: &mut impl FnMut(usize) -> Vec<u32>,
+) -> [f64; 2] {
+    let (prompts, prompt, group, new) = GROUPS;
+    let prompts: Vec<Vec<u32>> = (0..prompts).map(|_| sequence(prompt)).collect();
+    let request = |prompt: &Vec<u32>, seeds| Request { prompt: prompt.clone(), seeds };
+    let seeds = 0..group as u64;
+    let shared = prompts.iter().map(|p| request(p, seeds.clone().collect()));
+    let own = prompts.iter().flat_map(|p| seeds.clone().map(|seed| request(p, vec![seed])));
+    let rate = |requests: Vec<Request>| {
+        let seconds = timed(|| decode(model, &requests, new, threads));
+        (prompts.len() * group * new) as f64 / seconds
+    };
+    [rate(shared.collect()), rate(own.collect())]
+}
+
+fn decode(model: &Model, requests: &[Request], completion_tokens_max: usize, threads: usize) {
+    let (filter, stop, eos) = (Filter::default(), None, Vec::new());
+    let sampling = Sampling { temperature: 1.0, completion_tokens_max, eos, stop, filter };
+    generate(model, requests, &sampling, threads).unwrap();
 }
 
 /// Tokens learnt from in a second.
@@ -187,14 +224,7 @@ fn decode_rate(
 ) -> (f64, f64, f64) {
     let requests: Vec<Request> =
         (0..rows).map(|i| Request { prompt: sequence(prompt), seeds: vec![i as u64] }).collect();
-    let seconds_of = |completion_tokens_max: usize| {
-        let (filter, stop) = (Filter::default(), None);
-        let eos = Vec::new();
-        let sampling = Sampling { temperature: 1.0, completion_tokens_max, eos, stop, filter };
-        timed(|| {
-            generate(model, &requests, &sampling, threads).unwrap();
-        })
-    };
+    let seconds_of = |new: usize| timed(|| decode(model, &requests, new, threads));
     // The first token needs no step of its own.
     let prefill = seconds_of(1);
     let rate = (rows * (new - 1)) as f64 / (seconds_of(new) - prefill);
