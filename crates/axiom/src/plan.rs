@@ -18,7 +18,7 @@ use crate::{
 
 /// The binary, its libraries, the tokenizer, and what is logged of a step.
 const PROGRAM: usize = 32 << 20;
-/// Tasks of each family whose prompts are looked at.
+/// Tasks of each family whose prompts are looked at, and steps of which it is seen what they ask.
 const PROMPTS: u64 = 3;
 
 /// What takes memory, in the order in which people think of it, and how many bytes.
@@ -187,10 +187,10 @@ impl Step {
             }
         }
         let t = &recipe.tasks;
-        let asked = |seed| t.curriculum().map(|c| c.sample(t.per_step, &mut Seed(seed).rng()));
+        let curriculum = t.curriculum()?;
+        let asked = |seed| curriculum.sample(t.per_step, &mut Seed(seed).rng()).len();
         // Whole families are asked, so a step may ask more than it should.
-        let asked = (0..PROMPTS).map(asked).collect::<Result<Vec<_>>>()?;
-        let prompts = asked.iter().map(Vec::len).max().unwrap_or(t.per_step);
+        let prompts = (0..PROMPTS).map(asked).max().unwrap_or(t.per_step);
         // Of those that are asked in addition, silent ones may be left out.
         let more = if recipe.learn.skip_silent_groups { 1 } else { u64::MAX };
         let rounds = 1 + usize::try_from(t.resample_max.min(more))?;

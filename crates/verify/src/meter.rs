@@ -64,8 +64,13 @@ impl Meter {
         Self { pid, limits, start, read, test, progress, queued }
     }
 
+    /// How long no limit can be reached.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline().saturating_duration_since(Instant::now())
+    }
+
     /// The earliest time at which a limit can be reached.
-    pub(crate) fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         let (at, cpu) = self.read;
         let run = at + ms(self.limits.cpu_ms).saturating_sub(cpu);
         let test = at + (self.test + ms(self.limits.test_cpu_ms)).saturating_sub(cpu);

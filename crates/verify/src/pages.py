@@ -27,7 +27,7 @@ def c_library():
             call.restype = ctypes.c_ulong
             return lambda *words: call(*map(ctypes.c_ulong, words))
 
-    return Library(None, use_errno=True)
+    return Library(None)
 
 
 def mappings(proc):

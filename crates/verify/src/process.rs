@@ -169,10 +169,9 @@ impl Reader<'_> {
     fn more<E>(&mut self) -> io::Result<Option<Ended<E>>> {
         loop {
             if self.received > 0 {
-                let left = self.meter.deadline().saturating_duration_since(Instant::now());
-                socket::wait_closed(self.input, left.min(UNREAD_MAX))?;
+                socket::wait_closed(self.input, self.meter.left().min(UNREAD_MAX))?;
             }
-            let left = self.meter.deadline().saturating_duration_since(Instant::now());
+            let left = self.meter.left();
             if left.is_zero()
                 && let Some(late) = self.meter.look()
             {

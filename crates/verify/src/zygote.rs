@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
@@ -81,7 +81,10 @@ impl Zygote {
         };
         let (ours, theirs) = socket::pair(libc::SOCK_SEQPACKET).map_err(VerifyError::Start)?;
         socket::name_senders(&ours).map_err(VerifyError::Start)?;
-        let plan = plan(python, place, &theirs, ruleset.as_ref())?;
+        // It may be out of sight behind the walls.
+        let proc = File::options().read(true).custom_flags(libc::O_PATH).open("/proc").ok();
+        let proc = proc.map(OwnedFd::from);
+        let plan = plan(python, place, &theirs, proc.as_ref(), ruleset.as_ref())?;
         let process = process::start(&plan).map_err(no_sandbox)?;
         // With its only other end in the zygote, the socket tells when that dies.
         drop((theirs, plan));
@@ -198,6 +201,7 @@ fn plan(
     python: &PythonInfo,
     Place { tier, flavour, .. }: Place,
     control: &OwnedFd,
+    proc: Option<&OwnedFd>,
     ruleset: Option<&OwnedFd>,
 ) -> Result<Plan, VerifyError> {
     let string = |s: &[u8]| CString::new(s).map_err(|e| VerifyError::Start(io::Error::other(e)));
@@ -208,12 +212,8 @@ fn plan(
         ),
         _ => None,
     };
-    // It may be out of sight behind the walls.
-    let proc = File::options().read(true).custom_flags(libc::O_PATH).open("/proc").ok();
-    let (control, ruleset) = (control.as_raw_fd(), ruleset.map(OwnedFd::as_raw_fd));
-    let number = |fd: Option<RawFd>| fd.unwrap_or(-1).to_string();
-    let numbers =
-        [control.to_string(), number(proc.as_ref().map(File::as_raw_fd)), number(ruleset)];
+    let inherited = [Some(control), proc, ruleset].map(|fd| fd.map(OwnedFd::as_raw_fd));
+    let numbers = inherited.map(|fd| fd.unwrap_or(-1).to_string());
     let words = ["-s", "-S", "-B", "-c", SCRIPT].into_iter();
     let words = words.chain(numbers.iter().map(String::as_str)).map(str::as_bytes);
     let arguments = std::iter::once(python.path.as_os_str().as_bytes()).chain(words);
@@ -224,8 +224,7 @@ fn plan(
         arguments: arguments.map(string).collect::<Result<_, _>>()?,
         environment: environment.map(|s| string(s.as_bytes())).collect::<Result<_, _>>()?,
         null: null.map_err(VerifyError::Start)?.into(),
-        kept: [control].into_iter().chain(ruleset).collect(),
-        proc: proc.map(OwnedFd::from),
+        kept: inherited.into_iter().flatten().collect(),
         root,
         fixed_addresses: flavour != Flavour::Varied,
     })
@@ -233,7 +232,7 @@ fn plan(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::os::fd::FromRawFd as _;
+    use std::os::fd::{FromRawFd as _, RawFd};
     use std::path::Path;
 
     use super::*;
@@ -263,6 +262,7 @@ pub(crate) mod tests {
         };
         assert!(executable.filter_map(kib).sum::<u64>() >= 2048, "{maps}");
     }
+
     /// Where the kernel lets memory be held for input and output: forks are cheaper by a twelfth
     /// then.
     #[test]

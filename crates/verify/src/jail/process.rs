@@ -24,8 +24,6 @@ pub(crate) struct Plan {
     pub(crate) null: OwnedFd,
     /// Left open across `exec`, under their own numbers.
     pub(crate) kept: Vec<RawFd>,
-    /// So is this, the folder of processes, where there is one.
-    pub(crate) proc: Option<OwnedFd>,
     /// Namespaces, where there are to be any.
     pub(crate) root: Option<Root>,
     /// Whether addresses are the same in every process.
@@ -148,9 +146,8 @@ fn enter(plan: &Plan) -> Result<(), Failed> {
         for standard in 0..=2 {
             check("standard descriptors", libc::dup2(plan.null.as_raw_fd(), standard))?;
         }
-        let proc = plan.proc.as_ref().map(OwnedFd::as_raw_fd);
-        for kept in plan.kept.iter().copied().chain(proc) {
-            check("kept descriptors", libc::fcntl(kept, libc::F_SETFD, 0))?;
+        for kept in &plan.kept {
+            check("kept descriptors", libc::fcntl(*kept, libc::F_SETFD, 0))?;
         }
         check("working folder", libc::chdir(c"/".as_ptr()))?;
     }
