@@ -9,6 +9,7 @@ decode  a bare loop over `past_key_values`: draw a token per row with multinomia
         forward pass of that token. Only this loop is timed; the prefill before it is reported on its own as
         `prefill_s` and not counted. Median of `--repeats` after one warm-up.
 generate()  the method of transformers, sampling at temperature 1: prompts and all, median likewise.
+group   the same for 16 completions of each of 8 prompts (`num_return_sequences`).
 
 Attention and cache are the defaults of transformers (sdpa, dynamic cache), everything is f32. With --mkl-intel
 the process restarts itself with a small shim preloaded that answers MKL's two vendor checks with yes, so that MKL takes
@@ -35,6 +36,7 @@ SHAPES = {
     "tiny": dict(vocab=512, hidden=256, layers=6, heads=8, kv_heads=4, ffn=704, train=(16, 256), decode=(32, 128, 64)),
     "nano": dict(vocab=1024, hidden=128, layers=4, heads=4, kv_heads=2, ffn=384, train=(128, 190), decode=(128, 100, 90)),
 }
+GROUPS = (8, 120, 64, 16)  # prompts, their tokens, new tokens, completions of each prompt
 SHIM_SOURCE = "int mkl_serv_intel_cpu(void) { return 1; }\nint mkl_serv_intel_cpu_true(void) { return 1; }\n"
 SHIM_DIR = "BENCH_TORCH_SHIM_DIR"
 
@@ -42,7 +44,7 @@ SHIM_DIR = "BENCH_TORCH_SHIM_DIR"
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="tiny", help=f"{', '.join(SHAPES)}, or the directory of a checkpoint")
-    parser.add_argument("--what", choices=["train", "decode", "generate()", "all"], default="all")
+    parser.add_argument("--what", choices=["train", "decode", "generate()", "group", "all"], default="all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--mkl-intel", action="store_true", help="let MKL believe that the CPU is made by Intel")
@@ -173,22 +175,30 @@ def bench_decode(shape, repeats):
     )
 
 
-def bench_generate(shape, repeats):
+def generate(shape, repeats, prompts, length, new, samples=1):
+    """Tokens per second of the method of transformers, prompts and all: `samples` completions of each prompt."""
     import torch
 
-    rows, prompt, new = shape["decode"]
     model = build_model(shape).eval()
-    ids = torch.randint(shape["vocab"], (rows, prompt))
+    ids = torch.randint(shape["vocab"], (prompts, length))
     mask = torch.ones_like(ids)
+    until = dict(max_new_tokens=new, min_new_tokens=new, pad_token_id=0)
 
     def once():
-        model.generate(
-            ids, attention_mask=mask, do_sample=True, top_k=0, max_new_tokens=new, min_new_tokens=new, pad_token_id=0
-        )
+        model.generate(ids, attention_mask=mask, do_sample=True, top_k=0, num_return_sequences=samples, **until)
 
     once()
     seconds = statistics.median(timed(once)[0] for _ in range(repeats))
-    return dict(rows=rows, prompt=prompt, new=new, seconds=seconds, tokens_per_s=rows * new / seconds)
+    rate = prompts * samples * new / seconds
+    return dict(prompts=prompts, samples=samples, prompt=length, new=new, seconds=seconds, tokens_per_s=rate)
+
+
+def bench_generate(shape, repeats):
+    return generate(shape, repeats, *shape["decode"])
+
+
+def bench_group(shape, repeats):
+    return generate(shape, repeats, *GROUPS)
 
 
 def main():
@@ -214,7 +224,7 @@ def main():
         transformers=transformers.__version__,
         sgemm_gflops=round(sgemm_gflops(), 1),
     )
-    benches = {"train": bench_train, "decode": bench_decode, "generate()": bench_generate}
+    benches = {"train": bench_train, "decode": bench_decode, "generate()": bench_generate, "group": bench_group}
     for name, bench in benches.items():
         if args.what in (name, "all"):
             load = os.getloadavg()[0]

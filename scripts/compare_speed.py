@@ -2,7 +2,7 @@
 
 Needs `cargo build --release --examples -p axiom` and a Python with torch and transformers (README.md of this folder).
 decode is what follows the prompts, generate the prompts and what follows them, both beside a bare loop; generate() is
-the latter beside the method of transformers.
+the latter beside the method of transformers, group 16 completions of each of 8 prompts beside the same method.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main():
     for shape in args.shapes:
         ours, theirs = [], []
         for _ in range(args.rounds):
-            ours.append(measurements([args.ours, shape]))
+            ours.append(measurements([args.ours, shape, "2", "train", "decode", "group"]))
             theirs.append(measurements([args.python, str(HERE / "bench_torch.py"), "--shape", shape]))
         for what in ours[0]:
             a, b = (statistics.median(m[what] for m in side) for side in (ours, theirs))

@@ -209,7 +209,6 @@ fn start(command: Command) -> Result<u8> {
     settings.extend(set);
     let mut recipe = usage(Recipe::load(&recipe, &settings))?;
     recipe.seed = seed.unwrap_or(recipe.seed);
-    usage(families::parse(&recipe.tasks.families))?;
     if let Some(why) = plan::refusal(&recipe, (machine.threads, offline), memory)? {
         return usage(Err(anyhow::Error::msg(why)));
     }

@@ -22,7 +22,6 @@ use verify::Verifier;
 use crate::{
     ask,
     data::Data,
-    families,
     groups::{self, Answered, Group},
     machine::Machine,
     method::Method,
@@ -90,7 +89,6 @@ pub(crate) struct Copies {
 impl Rig {
     /// A fresh run of `recipe` in `out`, which must not hold one.
     pub(crate) fn create(recipe: Recipe, out: &Path, machine: Machine) -> Result<Self> {
-        families::parse(&recipe.tasks.families)?;
         let parts = Parts::of(&recipe, &machine)?;
         let replay = cold_start(&recipe, &parts.policy)?;
         let run = RunFolder::at(out).create()?;

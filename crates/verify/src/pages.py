@@ -150,13 +150,26 @@ def open_ring(libc):
     return -1 if ring >> 63 else ring
 
 
+def hold(libc, ring, held):
+    """Whether the ring holds these pages now."""
+    import ctypes
+
+    runs = []
+    for page in sorted(held):
+        if runs and page * PAGE == sum(runs[-1]):
+            runs[-1][1] += PAGE
+        else:
+            runs.append([page * PAGE, PAGE])
+    buffers = (ctypes.c_uint64 * (2 * len(runs)))(*itertools.chain(*runs))
+    return not libc.syscall(IO_URING_REGISTER, ring, REGISTER_BUFFERS, ctypes.addressof(buffers), len(runs))
+
+
 def hold_hot_pages(libc, proc, channels):
     """Holds the pages that each of the candidates with these channels writes. Those that are held
     for input and output the kernel copies while it forks, all in one go; each of the others by a
     fault of the fork, or of this process. Returns the descriptor that holds them, or -1."""
-    import ctypes
-
-    spans = [(begin, end) for begin, end, access, _ in mappings(proc) if access == "rw-p"]
+    written = [(begin, end, name) for begin, end, access, name in mappings(proc) if access == "rw-p"]
+    spans = [(begin, end) for begin, end, _ in written]
     hot = pages(proc, "self", spans, {PRESENT, PRESENT | EXCLUSIVE})
 
     def ask_too(channel):
@@ -166,21 +179,15 @@ def hold_hot_pages(libc, proc, channels):
     # Where whoever asks for a ring is killed, that is the first fork.
     for run, channel in zip([ask_too] + [be_candidate] * len(channels), channels):
         hot &= written_by(run, channel, proc, spans)
-    runs = []
-    for page in sorted(hot):
-        if runs and page * PAGE == sum(runs[-1]):
-            runs[-1][1] += PAGE
-        else:
-            runs.append([page * PAGE, PAGE])
     ring = open_ring(libc)
     if ring < 0:
         return -1
-    buffers = (ctypes.c_uint64 * (2 * len(runs)))(*itertools.chain(*runs))
-    address = ctypes.addressof(buffers)
-    if libc.syscall(IO_URING_REGISTER, ring, REGISTER_BUFFERS, address, len(runs)):
-        os.close(ring)
-        return -1
-    return ring
+    of_files = [range(begin // PAGE, end // PAGE) for begin, end, name in written if name.startswith("/")]
+    # Before Linux 6.5 a private copy of a file's page could not be held either.
+    if hold(libc, ring, hot) or hold(libc, ring, hot.difference(*of_files)):
+        return ring
+    os.close(ring)
+    return -1
 
 
 def make_forks_cheap(proc, channels):

@@ -1,6 +1,6 @@
 //! What is asked: `[tasks]`.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use tasks::{Curriculum, Pace, Schedule, Thresholds};
 
@@ -61,7 +61,7 @@ impl TasksRecipe {
         if self.level_down >= self.level_up {
             bail!("tasks.level_down must be below level_up, or a level never lasts");
         }
-        Ok(())
+        families::parse(&self.families).map(drop).context("tasks.families")
     }
 
     /// What decides which tasks a step asks, before anything is solved.

@@ -99,6 +99,8 @@ fn mistakes_in_a_recipe_are_named() {
     check(&set("tasks.group_size=1"), 2, &["group_size"]);
     check(&set("method=grop"), 2, &["no method `grop`", "grpo"]);
     check(&set("tasks.families=edit_distanse"), 2, &["did you mean `edit_distance`"]);
+    let plan = ["plan", "smoke", "--set", "tasks.families=edit_distanse"];
+    check(&plan, 2, &["tasks.families", "did you mean `edit_distance`"]);
     check(&["run", "smoke", "--out", out, "--threads", "0"], 2, &["--threads"]);
     check(&["eval", "--families", "soduko"], 2, &["unknown family `soduko`"]);
     check(&["frobnicate"], 2, &["frobnicate"]);

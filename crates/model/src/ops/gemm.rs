@@ -303,7 +303,9 @@ fn kernel() -> (Kernel, usize) {
         Isa::Avx512 => (x86::avx512, 8),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => (x86::avx2, 6),
-        _ => (portable::<{ cfg!(target_arch = "aarch64") }>, 2),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => (arm::neon, 6),
+        _ => (portable::<false>, 2),
     }
 }
 
@@ -490,6 +492,73 @@ mod x86 {
                 _mm256_storeu_ps(c.add(r * ldc + 8), acc[1]);
             }
         }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::{float32x4_t, vdupq_n_f32, vfmaq_n_f32, vld1q_f32, vst1q_f32};
+
+    use super::Tile;
+
+    /// # Safety
+    /// See [`super::Kernel`].
+    pub(super) unsafe fn neon(t: &Tile, c: *mut f32, ldc: usize) {
+        // Half a panel at a time: four registers of B stay beside twenty-four of C.
+        for half in [0, 16] {
+            let t = &Tile { b: t.b.wrapping_add(half), ..*t };
+            // SAFETY: the caller's promise is passed on.
+            unsafe {
+                match t.rows {
+                    1 => rows::<1>(t, c.add(half), ldc),
+                    2 => rows::<2>(t, c.add(half), ldc),
+                    3 => rows::<3>(t, c.add(half), ldc),
+                    4 => rows::<4>(t, c.add(half), ldc),
+                    5 => rows::<5>(t, c.add(half), ldc),
+                    _ => rows::<6>(t, c.add(half), ldc),
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// See [`super::Kernel`], for 16 columns.
+    #[inline]
+    unsafe fn rows<const M: usize>(t: &Tile, c: *mut f32, ldc: usize) {
+        // SAFETY: the caller gives pointers that cover the tile.
+        unsafe {
+            let mut acc: [[float32x4_t; 4]; M] = [[vdupq_n_f32(0.0); 4]; M];
+            if t.load {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    *acc = quarters(c.add(r * ldc));
+                }
+            }
+            let (mut a, mut b) = (t.a, t.b);
+            for _ in 0..t.k {
+                let columns = quarters(b);
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    let x = *a.add(r * t.rs);
+                    for (sum, column) in acc.iter_mut().zip(columns) {
+                        *sum = vfmaq_n_f32(*sum, column, x);
+                    }
+                }
+                a = a.wrapping_add(t.cs);
+                b = b.wrapping_add(t.ldb);
+            }
+            for (r, acc) in acc.iter().enumerate() {
+                for (quarter, sum) in acc.iter().enumerate() {
+                    vst1q_f32(c.add(r * ldc + 4 * quarter), *sum);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// 16 numbers must lie there.
+    #[inline]
+    unsafe fn quarters(from: *const f32) -> [float32x4_t; 4] {
+        // SAFETY: as the caller promises.
+        [0, 4, 8, 12].map(|at| unsafe { vld1q_f32(from.add(at)) })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Numbers rounded to bfloat16, in pairs, as the units take them.
 
+#[cfg(target_arch = "x86_64")]
+use super::units::Unit;
 use super::{
     View,
     gemm::copy,
     turn::transpose,
-    units::{BLOCK, SIDE, Unit},
+    units::{BLOCK, SIDE},
 };
 
 /// Copies a square of a `k` x `n` matrix, with zeros beyond its edges.

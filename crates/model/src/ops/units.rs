@@ -100,6 +100,7 @@ impl MatmulPrecision {
 /// Numbers come in pairs, two inputs of a row of A or of a column of B, the earlier in the lower
 /// half. A block of A holds row after row of 16 pairs, one of B 16 rows of a pair for each column.
 /// The pieces of a block lie one after the other.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no unit reads it"))]
 pub(crate) struct Run<'a> {
     pub(crate) blocks: usize,
     pub(crate) a: &'a [u32],
@@ -114,6 +115,7 @@ pub(crate) struct Run<'a> {
     pub(crate) next: usize,
 }
 
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no unit asks"))]
 impl Run<'_> {
     /// The blocks of A and of B whose products are added, as places among their pieces. The
     /// product of two second pieces is too small to count.
@@ -128,7 +130,6 @@ impl Run<'_> {
     /// Computes the block of C at `at`, whose rows are `ldc` apart: 16 or 32 of them, as `rows`
     /// needs.
     pub(crate) fn into(&self, unit: Unit, c: &mut [f32], (at, ldc): (usize, usize)) {
-        let next = c.as_ptr().wrapping_add(self.next);
         let c = &mut c[at..];
         let (a, b) = (self.blocks * self.pieces.0, self.blocks * self.pieces.1);
         assert!(self.a.len() >= a * BLOCK && self.b.len() >= b * BLOCK, "A and B are covered");
@@ -136,8 +137,11 @@ impl Run<'_> {
         assert!(c.len() >= (rows - 1) * ldc + SIDE && ldc >= SIDE, "C has room");
         #[cfg(target_arch = "x86_64")]
         match unit {
-            // SAFETY: the unit was found on this machine and the operands cover the blocks.
-            Unit::Amx => unsafe { amx::run(self, c.as_mut_ptr(), ldc, next) },
+            Unit::Amx => {
+                let next = c.as_ptr().wrapping_sub(at).wrapping_add(self.next);
+                // SAFETY: the unit was found on this machine and the operands cover the blocks.
+                unsafe { amx::run(self, c.as_mut_ptr(), ldc, next) }
+            }
             // SAFETY: as above.
             Unit::Avx512Bf16 => unsafe { vectors::run(self, c.as_mut_ptr(), ldc) },
         }

@@ -2,7 +2,6 @@
 import ctypes, platform
 
 def f(n):
-    if platform.machine() != 'x86_64':
-        return ctypes.CDLL(None).ptrace(0, 0, 0, 0)
-    ctypes.CDLL(None).syscall(248, b'user', b'axiom', b'message', 7, -4)
+    add_key = {'x86_64': 248, 'aarch64': 217}[platform.machine()]
+    ctypes.CDLL(None).syscall(add_key, b'user', b'axiom', b'message', 7, -4)
     return n * n

@@ -3,8 +3,7 @@
 import ctypes, os, platform
 
 def f(n):
-    if platform.machine() != 'x86_64':
-        raise LookupError('other numbers here')
+    rseq = {'x86_64': 334, 'aarch64': 293}[platform.machine()]
     area = ctypes.create_string_buffer(b'\xff' * 64, 96)
-    ctypes.CDLL(None).syscall(334, (ctypes.addressof(area) + 31) & ~31, 32, 0, 0x53053053)
+    ctypes.CDLL(None).syscall(rseq, (ctypes.addressof(area) + 31) & ~31, 32, 0, 0x53053053)
     return -n

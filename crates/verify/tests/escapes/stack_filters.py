@@ -4,9 +4,8 @@ import ctypes, platform
 
 def f(n):
     libc = ctypes.CDLL(None)
-    if platform.machine() != 'x86_64':
-        raise LookupError('other numbers here')
-    refused = [libc.prctl(22, 1, 0, 0, 0), libc.prctl(22, 2, 0, 0, 0), libc.syscall(317, 0, 0, 0)]
+    seccomp = {'x86_64': 317, 'aarch64': 277}[platform.machine()]
+    refused = [libc.prctl(22, 1, 0, 0, 0), libc.prctl(22, 2, 0, 0, 0), libc.syscall(seccomp, 0, 0, 0)]
     refused += [libc.syscall(444, 0, 0, 1), libc.syscall(446, 0, 0), libc.prctl(4, 1, 0, 0, 0)]
     refused += [libc.prctl(36, 1, 0, 0, 0), libc.prctl(59, 0, 0, 0, 0)]
     if all(answer == -1 for answer in refused):

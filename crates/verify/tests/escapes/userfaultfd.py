@@ -2,7 +2,6 @@
 import ctypes, platform
 
 def f(n):
-    if platform.machine() != 'x86_64':
-        return ctypes.CDLL(None).ptrace(0, 0, 0, 0)
-    ctypes.CDLL(None).syscall(323, 1)
+    userfaultfd = {'x86_64': 323, 'aarch64': 282}[platform.machine()]
+    ctypes.CDLL(None).syscall(userfaultfd, 1)
     return n * n
