@@ -121,8 +121,8 @@ def pages(proc, process, spans, wanted):
     return found
 
 
-def written_by(run, channel, proc, spans):
-    """The pages that a fork writes that runs the candidate with this channel."""
+def stopped_after(run, channel):
+    """A fork that has run the candidate with this channel, and waits to be looked at."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -132,13 +132,7 @@ def written_by(run, channel, proc, spans):
             os._exit(0)
     if not os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]):
         raise ChildProcessError
-    try:
-        # Its number where `proc` is from, which may be another one here.
-        with open(os.open("thread-self/children", os.O_RDONLY, dir_fd=proc)) as children:
-            return pages(proc, children.read().strip(), spans, {PRESENT | EXCLUSIVE})
-    finally:
-        os.kill(pid, _signal.SIGKILL)
-        os.waitpid(pid, 0)
+    return pid
 
 
 def open_ring(libc):
@@ -150,42 +144,76 @@ def open_ring(libc):
     return -1 if ring >> 63 else ring
 
 
-def hold(libc, ring, held):
-    """Whether the ring holds these pages now."""
-    import ctypes
+def found_hot(libc, proc, channels):
+    """The pages that each of the candidates with these channels writes, as the kernel takes buffers:
+    all of them, and those that are of no file."""
 
+    def ask_too(channel):
+        open_ring(libc)
+        be_candidate(channel)
+
+    forks = []
+    try:
+        # Where whoever asks for a ring is killed, that is the first fork.
+        for run, channel in zip([ask_too] + [be_candidate] * len(channels), channels):
+            forks.append(stopped_after(run, channel))
+        written = [(begin, end, name) for begin, end, access, name in mappings(proc) if access == "rw-p"]
+        spans = [(begin, end) for begin, end, _ in written]
+        hot = pages(proc, "self", spans, {PRESENT, PRESENT | EXCLUSIVE})
+        # Their numbers where `proc` is from, which may be others here.
+        with open(os.open("thread-self/children", os.O_RDONLY, dir_fd=proc)) as children:
+            for process in children.read().split():
+                hot &= pages(proc, process, spans, {PRESENT | EXCLUSIVE})
+    finally:
+        for pid in forks:
+            os.kill(pid, _signal.SIGKILL)
+            os.waitpid(pid, 0)
+    of_files = [range(begin // PAGE, end // PAGE) for begin, end, name in written if name.startswith("/")]
+    return buffers(hot), buffers(hot.difference(*of_files))
+
+
+def buffers(held):
+    """These pages as the kernel takes buffers: pairs of an address and a size."""
     runs = []
     for page in sorted(held):
         if runs and page * PAGE == sum(runs[-1]):
             runs[-1][1] += PAGE
         else:
             runs.append([page * PAGE, PAGE])
-    buffers = (ctypes.c_uint64 * (2 * len(runs)))(*itertools.chain(*runs))
-    return not libc.syscall(IO_URING_REGISTER, ring, REGISTER_BUFFERS, ctypes.addressof(buffers), len(runs))
+    return struct.pack(f"={2 * len(runs)}Q", *itertools.chain(*runs))
+
+
+def answer_of_fork(question, *arguments):
+    """What this function returns in a fork, so that the work leaves no trace in the heap here."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, marshal.dumps(question(*arguments)))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb", 0) as answer:
+        said = answer.read()
+    os.waitpid(pid, 0)
+    return marshal.loads(said)
 
 
 def hold_hot_pages(libc, proc, channels):
     """Holds the pages that each of the candidates with these channels writes. Those that are held
     for input and output the kernel copies while it forks, all in one go; each of the others by a
     fault of the fork, or of this process. Returns the descriptor that holds them, or -1."""
-    written = [(begin, end, name) for begin, end, access, name in mappings(proc) if access == "rw-p"]
-    spans = [(begin, end) for begin, end, _ in written]
-    hot = pages(proc, "self", spans, {PRESENT, PRESENT | EXCLUSIVE})
+    import ctypes
 
-    def ask_too(channel):
-        open_ring(libc)
-        be_candidate(channel)
-
-    # Where whoever asks for a ring is killed, that is the first fork.
-    for run, channel in zip([ask_too] + [be_candidate] * len(channels), channels):
-        hot &= written_by(run, channel, proc, spans)
+    choices = answer_of_fork(found_hot, libc, proc, channels)
     ring = open_ring(libc)
     if ring < 0:
         return -1
-    of_files = [range(begin // PAGE, end // PAGE) for begin, end, name in written if name.startswith("/")]
-    # Before Linux 6.5 a private copy of a file's page could not be held either.
-    if hold(libc, ring, hot) or hold(libc, ring, hot.difference(*of_files)):
-        return ring
+    # Before Linux 6.5 a private copy of a file's page could not be held.
+    for held in choices:
+        address = ctypes.cast(held, ctypes.c_void_p).value
+        if not libc.syscall(IO_URING_REGISTER, ring, REGISTER_BUFFERS, address, len(held) // 16):
+            return ring
     os.close(ring)
     return -1
 
@@ -197,6 +225,9 @@ def make_forks_cheap(proc, channels):
         gather_code(libc)
         join_libraries(libc, proc)
         give_back(libc, proc)
+        # A fork that rehearses is like those that follow only if nothing is collected in between.
+        gc.collect()
+        gc.freeze()
         return hold_hot_pages(libc, proc, channels)
     except Exception:
         return -1

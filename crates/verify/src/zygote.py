@@ -111,7 +111,6 @@ def warm_up(proc):
         be_candidate(channel.fileno())
     sys.modules.pop("solution", None)
     typical = [rehearsal(*job) for job in WARM_UP[-TYPICAL:]]
-    gc.collect()
     return make_forks_cheap(proc, [channel.fileno() for channel, _ in typical])
 
 
@@ -262,7 +261,6 @@ def main():
             walls.append(lambda: os.close(held))
         if "random" in sys.modules:
             sys.modules["random"].seed(config["random_seed"])
-        gc.collect()
         gc.freeze()
     except WallError as error:
         control.send(str(error).encode())
