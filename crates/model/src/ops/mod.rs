@@ -29,6 +29,7 @@ mod rope;
 pub mod seam;
 mod softmax;
 mod swiglu;
+mod tile;
 mod turn;
 mod units;
 
