@@ -43,7 +43,8 @@ there() {
 # The files of an emulated machine, with these that were built. Nothing is configured: that would take emulation.
 machine() {
     [ -d "$root" ] || mmdebstrap --variant=extract --architectures=arm64 \
-        --aptopt='APT::Install-Recommends "false"' --include=python3,util-linux,iproute2,linux-image-arm64 \
+        --aptopt='APT::Install-Recommends "false"' \
+        --include=base-files,dash,coreutils,mount,util-linux,iproute2,python3,linux-image-arm64 \
         trixie "$root" http://deb.debian.org/debian
     rm -rf "$root/work" "$root/target" "$root"/usr/lib/modules
     mkdir "$root/work"
@@ -59,11 +60,11 @@ machine() {
 init='#!/bin/sh
 export PATH=/usr/bin:/usr/sbin HOME=/root
 if [ ! -e /second ]; then
-    mount -t tmpfs root /mnt && touch /mnt/second
+    mkdir /mnt && mount -t tmpfs root /mnt && touch /mnt/second
     for entry in /*; do
         [ "$entry" = /mnt ] || cp -a "$entry" /mnt/
     done
-    mkdir -p /mnt/mnt && exec switch_root /mnt /init
+    exec switch_root /mnt /init
 fi
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/shm && mount -t tmpfs shm /dev/shm && mount -t tmpfs tmp /tmp

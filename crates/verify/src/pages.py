@@ -186,17 +186,17 @@ def buffers(held):
 def answer_of_fork(question, *arguments):
     """What this function returns in a fork, so that the work leaves no trace in the heap here."""
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(writing, marshal.dumps(question(*arguments)))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb", 0) as answer:
-        said = answer.read()
+    with open(reading, "rb", 0) as heard:
+        with open(writing, "wb", 0) as said:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    said.write(marshal.dumps(question(*arguments)))
+                finally:
+                    os._exit(0)
+        answer = heard.read()
     os.waitpid(pid, 0)
-    return marshal.loads(said)
+    return marshal.loads(answer)
 
 
 def hold_hot_pages(libc, proc, channels):
