@@ -73,7 +73,7 @@ pub(crate) fn run_all_in(place: &str, start: impl Fn() -> Result<Verifier, Verif
 }
 
 fn try_one(verifier: &Verifier, escape: &Escape) -> Option<String> {
-    let limits = Limits { cpu_ms: 250, wall_ms: 5_000, ..Limits::default() };
+    let limits = Limits { cpu_ms: 500, wall_ms: 5_000, ..Limits::default() };
     let Escape { name, expected, program } = escape;
     let found = judge(verifier, &crate::Submission { limits, ..submission(program, SQUARES) });
     assert_ne!(found.verdict, Verdict::Accepted, "{name}");
