@@ -9,7 +9,10 @@
 # nanosecond of its own time, so that limits in seconds mean what they mean elsewhere; it takes an hour of ours.
 set -eu
 
-[ $# = 1 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+case ${1-} in
+model | verify) ;;
+*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac
 repo=$(cd "$(dirname "$0")/.." && pwd)
 place=$repo/target/arm
 host=$place/host
@@ -42,7 +45,7 @@ there() {
 
 # The files of an emulated machine, with these that were built. Nothing is configured: that would take emulation.
 machine() {
-    [ -d "$root" ] || mmdebstrap --variant=extract --architectures=arm64 \
+    [ -e "$root/usr/bin/python3" ] || mmdebstrap --variant=extract --architectures=arm64 \
         --aptopt='APT::Install-Recommends "false"' \
         --include=base-files,dash,coreutils,mount,util-linux,iproute2,python3,linux-image-arm64 \
         trixie "$root" http://deb.debian.org/debian

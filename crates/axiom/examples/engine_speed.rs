@@ -4,8 +4,9 @@
 //! line for each measurement: the median of five runs after two that are not counted. Words are
 //! `train`, `decode` and `group` (without any, the first two are measured), `highest`, `high` or
 //! `medium` (how exactly matrices are multiplied), `recompute` (blocks are computed twice) and
-//! `avx2` or `avx512` (no more than that is used). A directory is that of a checkpoint (`scripts/random_checkpoint.py`): it is
-//! held as it is stored and learns by an adapter of rank 16 on all linear layers.
+//! `avx2` or `avx512` (no more than that is used). A directory is that of a checkpoint
+//! (`scripts/random_checkpoint.py`): it is held as it is stored and learns by an adapter of rank 16
+//! on all linear layers.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
 

@@ -4,8 +4,8 @@
 //! `--full` takes the peers through every program and number of tests, and not only through the
 //! edit distance; `--no-loops` leaves out the programs that loop; `--only PROGRAM` takes one of the
 //! programs; `--json FILE` writes the figures as lines of JSON too; `--seconds S` is the time for
-//! each cell (1 by default); `--evalplus PYTHON` runs EvalPlus itself as well, in an interpreter that has it (`pip install --no-deps evalplus` and
-//! `pip install numpy psutil`).
+//! each cell (1 by default); `--evalplus PYTHON` runs EvalPlus itself as well, in an interpreter
+//! that has it (`pip install --no-deps evalplus` and `pip install numpy psutil`).
 //!
 //! What a cell is: a program, its number of tests, and the share of runs that loop without end,
 //! judged for S seconds on as many slots as there are processors. Runs per second are of wall

@@ -263,7 +263,7 @@ pub(crate) mod tests {
         assert!(executable.filter_map(kib).sum::<u64>() >= 2048, "{maps}");
     }
 
-    /// Where the kernel lets memory be held for input and output: forks are cheaper by a twelfth
+    /// Where the kernel lets memory be held for input and output: a run takes a sixth less
     /// then.
     #[test]
     fn pages_that_every_candidate_writes_are_held() {
